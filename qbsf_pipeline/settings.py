@@ -1,0 +1,452 @@
+"""Settings: where things are (environment variables) and how business is done (a TOML file of rules), validated once.
+
+A wrong value is one line that names the key, what is allowed, and what was found (:class:`errors.ConfigurationError`).
+The names of the variables are public: see the README.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from qbsf_pipeline.errors import ConfigurationError
+
+
+class Mode(StrEnum):
+    """What may be read and written. See the README's table of modes."""
+
+    SANDBOX = "sandbox"
+    DRY_RUN = "dry_run"
+    APPROVE = "approve"
+    LIVE = "live"
+
+    @property
+    def writes(self) -> bool:
+        """Whether this mode may write to any outside system."""
+        return self is not Mode.DRY_RUN
+
+
+class Environment(BaseSettings):
+    """The environment variables of the README, as they were found."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    qbsf_mode: Mode | None = None
+    qbsf_home: Path = Path(".qbsf")
+    qbsf_config: Path | None = None
+    qbsf_state_url: str | None = None
+    qbsf_warehouse: Path | None = None
+    qbsf_go_live_date: date | None = None
+
+    salesforce_login_url: str | None = None
+    salesforce_client_id: str | None = None
+    salesforce_client_secret: SecretStr | None = None
+    salesforce_username: str | None = None
+    salesforce_private_key_file: Path | None = None
+    salesforce_api_version: str = "66.0"
+
+    quickbooks_client_id: str | None = None
+    quickbooks_client_secret: SecretStr | None = None
+    quickbooks_realm_id: str | None = None
+    quickbooks_refresh_token: SecretStr | None = None
+    quickbooks_environment: Literal["sandbox", "production"] = "production"
+    quickbooks_api_url: str | None = None
+    quickbooks_discovery_url: str | None = None
+    quickbooks_app_url: str | None = None
+
+    slack_bot_token: SecretStr | None = None
+    slack_api_url: str = "https://slack.com/api/"
+    slack_finance_channel: str = "#finance"
+    slack_alerts_channel: str | None = None
+
+    @field_validator("salesforce_api_version")
+    @classmethod
+    def _version_has_a_decimal(cls, value: str) -> str:
+        head, _, tail = value.partition(".")
+        if not (head.isdigit() and tail == "0" and int(head) >= 31):
+            raise ValueError("must be a version such as 66.0, at least 31.0")
+        return value
+
+    @field_validator(
+        "salesforce_login_url", "quickbooks_api_url", "quickbooks_discovery_url", "quickbooks_app_url", "slack_api_url"
+    )
+    @classmethod
+    def _url_is_safe(cls, value: str | None) -> str | None:
+        return None if value is None else checked_url(value)
+
+    @field_validator("quickbooks_realm_id")
+    @classmethod
+    def _realm_is_quickbooks_online(cls, value: str | None) -> str | None:
+        if value is not None and not (value.isdigit() and 5 <= len(value) <= 25):
+            raise ValueError(
+                "must be a QuickBooks Online company id: digits only, shown in QuickBooks under Settings, Account and "
+                "settings, Billing & subscription. QuickBooks Desktop files have no such id and are not supported"
+            )
+        return value
+
+    @cached_property
+    def mode(self) -> Mode:
+        """The mode in force: as set, else sandbox when no Salesforce org is named, else dry_run."""
+        if self.qbsf_mode is not None:
+            return self.qbsf_mode
+        return Mode.SANDBOX if not self.salesforce_login_url else Mode.DRY_RUN
+
+    @cached_property
+    def home(self) -> Path:
+        """The folder for every file that the program keeps, absolute."""
+        return self.qbsf_home.expanduser().absolute()
+
+    @cached_property
+    def warehouse_path(self) -> Path:
+        """The DuckDB file."""
+        return (self.qbsf_warehouse or self.home / "warehouse.duckdb").expanduser().absolute()
+
+    @cached_property
+    def snapshot_path(self) -> Path:
+        """The published read-only copy for analysts."""
+        return self.home / "published" / "qbsf.duckdb"
+
+    @cached_property
+    def state_url(self) -> str:
+        """The SQLAlchemy URL of the state database."""
+        return self.qbsf_state_url or f"sqlite:///{self.home / 'state.sqlite'}"
+
+    @cached_property
+    def alerts_channel(self) -> str:
+        """Where failures are told."""
+        return self.slack_alerts_channel or self.slack_finance_channel
+
+    @cached_property
+    def quickbooks_api_base(self) -> str:
+        """Scheme and host of the accounting API, without a path."""
+        if self.quickbooks_api_url:
+            return self.quickbooks_api_url
+        host = "sandbox-quickbooks" if self.quickbooks_environment == "sandbox" else "quickbooks"
+        return f"https://{host}.api.intuit.com"
+
+    @cached_property
+    def quickbooks_app_base(self) -> str:
+        """Scheme and host of the links that a person opens."""
+        if self.quickbooks_app_url:
+            return self.quickbooks_app_url
+        host = "app.sandbox.qbo" if self.quickbooks_environment == "sandbox" else "app.qbo"
+        return f"https://{host}.intuit.com"
+
+    def quickbooks_link(self, page: str, parameter: str, record_id: str) -> str:
+        """A link into the QuickBooks UI, such as ``/app/invoice?txnId=145`` (documented by Intuit's sample code)."""
+        return f"{self.quickbooks_app_base}/app/{page}?{parameter}={record_id}"
+
+    def missing_for(self, mode: Mode) -> list[str]:
+        """One line for each variable that ``mode`` needs and that is not set."""
+        if mode is Mode.SANDBOX:
+            return []
+        needed: dict[str, object | None] = {
+            "SALESFORCE_LOGIN_URL (the org's My Domain, https://ACME.my.salesforce.com)": self.salesforce_login_url,
+            "SALESFORCE_CLIENT_ID (of the org's External Client App)": self.salesforce_client_id,
+            "QUICKBOOKS_CLIENT_ID (of the Intuit app)": self.quickbooks_client_id,
+            "QUICKBOOKS_CLIENT_SECRET (of the Intuit app)": self.quickbooks_client_secret,
+            "QUICKBOOKS_REALM_ID (the QuickBooks Online company id)": self.quickbooks_realm_id,
+        }
+        if not (self.salesforce_username and self.salesforce_private_key_file):
+            needed["SALESFORCE_CLIENT_SECRET (or SALESFORCE_USERNAME with SALESFORCE_PRIVATE_KEY_FILE)"] = (
+                self.salesforce_client_secret
+            )
+        if mode is not Mode.DRY_RUN:
+            needed["SLACK_BOT_TOKEN (xoxb-...)"] = self.slack_bot_token
+            needed["QBSF_GO_LIVE_DATE (ISO date; deals closed before it are never invoiced)"] = self.qbsf_go_live_date
+        return [f"{name} is not set, and mode {mode.value} needs it" for name, value in needed.items() if value is None]
+
+
+def checked_url(value: str) -> str:
+    """A base URL without its trailing slash; https, or http on a loopback host.
+
+    Raises:
+        ValueError: not a URL, or plain http to another machine.
+    """
+    parts = urlsplit(value.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be a URL such as https://host")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError("must begin with https:// (plain http:// is for loopback hosts only)")
+    return value.strip().rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` names this machine and nothing else."""
+    return host in ("localhost", "::1") or (host.startswith("127.") and host.replace(".", "").isdigit())
+
+
+def is_loopback_url(url: str) -> bool:
+    """Whether ``url`` names this machine."""
+    return is_loopback(urlsplit(url).hostname or "")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Text = Annotated[str, Field(min_length=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class OpportunityFields(_Section):
+    """API names of the fields of Opportunity that are read and written."""
+
+    payment_terms: Text
+    contract_url: Text
+    billing_frequency: Text
+    billing_periods: Text
+    billing_start_date: Text
+    invoice_id: Text
+    invoice_number: Text
+    invoice_url: Text
+    payment_status: Text
+    invoice_balance: Text
+    last_payment_date: Text
+    days_outstanding: Text
+    aging_bucket: Text
+
+
+class AccountFields(_Section):
+    """API names of the fields of Account that are read and written."""
+
+    payment_terms: Text
+    billing_email: Text
+    customer_id: Text
+
+
+class SalesforceRules(_Section):
+    """Where things are kept in the org.
+
+    ``currency`` is used when the org does not tell its default currency; ``bill_to_roles`` are values of
+    OpportunityContactRole.Role, in order, compared without case.
+    """
+
+    opportunity: OpportunityFields
+    account: AccountFields
+    currency: str
+    bill_to_roles: list[str]
+    product_item_field: str
+    product_class_field: str
+
+
+class PullRules(_Section):
+    """How both systems are read. Minutes, days and shares of rows."""
+
+    overlap_minutes: Annotated[int, Field(ge=1, le=1440)]
+    full_every_hours: Annotated[int, Field(ge=1)]
+    settings_every_hours: Annotated[int, Field(ge=1)]
+    preferences_before_push_minutes: Annotated[int, Field(ge=0)]
+    largest_shrink_share: Share
+    largest_shrink_rows: Annotated[int, Field(ge=0)]
+    quickbooks_change_limit: Annotated[int, Field(ge=1, le=1000)]
+    quickbooks_lookback_days: Annotated[int, Field(ge=1, le=30)]
+
+
+class RequiredFields(_Section):
+    """What a deal must have before it is invoiced."""
+
+    billing_address: list[Literal["street", "city", "state", "postal_code", "country"]]
+    billing_email: bool
+    contract_url: bool
+    payment_terms: bool
+
+
+class InvoiceRules(_Section):
+    """How a deal becomes an invoice."""
+
+    invoice_date: Literal["close_date", "today"]
+    default_terms: str
+    send: Literal["send", "draft"]
+    customer_memo: str
+    private_note: str
+    document_number: Literal["next", "none"]
+    document_number_prefix: str
+    line_description: Literal["line", "product", "line_or_product"]
+    zero_lines: Literal["keep", "drop"]
+    negative_lines: Literal["keep", "refuse"]
+    discounts: Literal["net_rate", "description"]
+    service_date: Literal["line", "line_or_invoice_date", "none"]
+    long_text: Literal["shorten", "refuse"]
+    line_class: str
+    department: str
+
+
+class TaxRules(_Section):
+    """Which tax code a line carries: ``item`` follows the item's own setting; else always taxable or never.
+
+    ``code`` names the QuickBooks TaxCode for companies outside the United States, where an item names none.
+    """
+
+    lines: Literal["item", "taxable", "non_taxable"]
+    code: str
+
+
+class ItemRules(_Section):
+    """Which QuickBooks item a Salesforce product is, and what happens when there is none."""
+
+    match_by: list[Literal["sku", "code_is_name", "name"]]
+    missing: Literal["refuse", "default", "create"]
+    default_item: str
+    income_account: str
+    products: dict[str, str]
+
+
+class CustomerRules(_Section):
+    """How a QuickBooks customer is found or created for an account."""
+
+    missing: Literal["create", "review"]
+    parent_accounts: Literal["ignore", "sub_customer"]
+    taken_name_suffix: str
+
+
+class GateRules(_Section):
+    """The blast radius: what one push may do without a person."""
+
+    max_invoices: Annotated[int, Field(ge=1)]
+    max_amount: dict[str, Decimal]
+    max_amount_otherwise: Annotated[Decimal, Field(gt=0)]
+    max_new_customers: Annotated[int, Field(ge=0)]
+    max_new_customers_share: Share
+    small_company_customers: Annotated[int, Field(ge=0)]
+    fresh_within_minutes: Annotated[int, Field(ge=1)]
+
+
+class PushRules(_Section):
+    """Pace and patience of writes."""
+
+    quickbooks_batch: Annotated[int, Field(ge=1, le=30)]
+    quickbooks_batches_per_minute: Annotated[int, Field(ge=1, le=40)]
+    quickbooks_calls_per_minute: Annotated[int, Field(ge=1, le=500)]
+    quickbooks_calls_per_second: Annotated[int, Field(ge=1, le=10)]
+    salesforce_batch: Annotated[int, Field(ge=1, le=200)]
+    attempts: Annotated[int, Field(ge=1)]
+    first_wait_seconds: Annotated[int, Field(ge=1)]
+    longest_wait_seconds: Annotated[int, Field(ge=1)]
+    unknown_outcome_wait_seconds: Annotated[int, Field(ge=0)]
+
+
+class SlackRules(_Section):
+    """How much is told in one message."""
+
+    invoices_per_message: Annotated[int, Field(ge=1, le=40)]
+    single_failures: Annotated[int, Field(ge=1)]
+
+
+class ScheduleRules(_Section):
+    """When things run by themselves."""
+
+    sync_every_seconds: Annotated[int, Field(ge=5)]
+    push_every_seconds: Annotated[int, Field(ge=5)]
+    messages_every_seconds: Annotated[int, Field(ge=5)]
+    full_pull_cron: Text
+    sweep_cron: Text
+    dagster_url: str
+
+
+class Rules(_Section):
+    """The business rules: ``rules.toml`` of the package, overridden key by key by the file in ``QBSF_CONFIG``."""
+
+    salesforce: SalesforceRules
+    pull: PullRules
+    required: RequiredFields
+    invoices: InvoiceRules
+    tax: TaxRules
+    items: ItemRules
+    customers: CustomerRules
+    gates: GateRules
+    push: PushRules
+    slack: SlackRules
+    schedules: ScheduleRules
+
+
+class Settings(_Section):
+    """Everything that is set from outside: the environment and the rules."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    environment: Environment
+    rules: Rules
+
+    @property
+    def mode(self) -> Mode:
+        """The mode in force."""
+        return self.environment.mode
+
+    def require_credentials(self) -> None:
+        """Refuse, before any call, when a variable that the mode needs is missing.
+
+        Raises:
+            ConfigurationError: one line for each missing variable.
+        """
+        problems = self.environment.missing_for(self.mode)
+        if problems:
+            raise ConfigurationError(problems)
+
+
+def load_settings() -> Settings:
+    """The settings of this process, from its environment and the rules files.
+
+    Raises:
+        ConfigurationError: one line for each wrong value.
+    """
+    found = {key: value for key, value in os.environ.items() if value != ""}
+    try:
+        environment = Environment.model_validate(
+            {name: found[name.upper()] for name in Environment.model_fields if name.upper() in found}
+        )
+    except ValidationError as error:
+        raise ConfigurationError([_line(problem, str.upper) for problem in error.errors()]) from error
+    return Settings(environment=environment, rules=load_rules(environment.qbsf_config))
+
+
+def load_rules(overrides: Path | None = None) -> Rules:
+    """The packaged rules, with those of ``overrides`` laid over them key by key.
+
+    Raises:
+        ConfigurationError: the file is missing or not TOML, or one line for each wrong key or value.
+    """
+    values = tomllib.loads(resources.files("qbsf_pipeline").joinpath("rules.toml").read_text(encoding="utf-8"))
+    if overrides is not None:
+        try:
+            with overrides.open("rb") as file:
+                values = _laid_over(values, tomllib.load(file))
+        except OSError as error:
+            raise ConfigurationError([f"QBSF_CONFIG: cannot read {overrides}: {error.strerror}"]) from error
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigurationError([f"QBSF_CONFIG: {overrides} is not TOML: {error}"]) from error
+    try:
+        return Rules.model_validate(values)
+    except ValidationError as error:
+        raise ConfigurationError([_line(problem, str) for problem in error.errors()]) from error
+
+
+def _laid_over(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in top.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _laid_over(merged[key], value) if both else value
+    return merged
+
+
+def _line(problem: Any, spell: Any) -> str:
+    key = ".".join(spell(str(step)) for step in problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        return f"{key}: there is no such key"
+    if problem["type"] == "missing":
+        return f"{key}: is missing"
+    found = problem.get("input")
+    shown = "(hidden)" if any(word in key.lower() for word in ("secret", "token")) else repr(found)
+    return f"{key}: {message}; found {shown}"
