@@ -73,7 +73,7 @@ class Doors:
     def salesforce(self) -> SalesforceClient:
         """The door to Salesforce."""
         self._require()
-        return SalesforceClient(self.settings.environment, self.state.tokens, self.meter)
+        return SalesforceClient(self.settings.environment, self.state.tokens.salesforce, self.meter)
 
     @cached_property
     def quickbooks(self) -> QuickBooksClient:
@@ -81,7 +81,7 @@ class Doors:
         self._require()
         environment, push = self.settings.environment, self.settings.rules.push
         pace = Pace(push.quickbooks_calls_per_second, push.quickbooks_calls_per_minute, push.quickbooks_batches_per_minute)
-        connection = QuickBooksConnection(environment, self.state.tokens, self.meter)
+        connection = QuickBooksConnection(environment, self.state.tokens.quickbooks, self.meter)
         return QuickBooksClient(environment, connection, self.meter, pace)
 
     @cached_property

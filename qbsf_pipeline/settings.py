@@ -350,6 +350,8 @@ class ScheduleRules(_Section):
     sync_every_seconds: Annotated[int, Field(ge=5)]
     push_every_seconds: Annotated[int, Field(ge=5)]
     messages_every_seconds: Annotated[int, Field(ge=5)]
+    sandbox_sync_every_seconds: Annotated[int, Field(ge=5)]
+    sandbox_push_every_seconds: Annotated[int, Field(ge=5)]
     full_pull_cron: Text
     sweep_cron: Text
     dagster_url: str

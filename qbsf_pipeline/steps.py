@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -80,7 +81,15 @@ def deliver_messages(doors: Doors, budget_seconds: float = 20.0) -> Delivered | 
     """Send what waits in the outbox; ``None`` where this mode tells nobody. What Slack does not take now waits."""
     if doors.slack is None:
         return None
-    delivered = deliver(doors.state, doors.slack, doors.settings.environment.alerts_channel, budget_seconds=budget_seconds)
+    delivered = deliver(
+        doors.state.outbox,
+        doors.slack,
+        now=doors.now,
+        sleep=time.sleep,
+        budget_seconds=budget_seconds,
+        exclusive=doors.state.exclusive,
+        alerts_channel=doors.settings.environment.alerts_channel,
+    )
     if delivered.unavailable is not None:
         doors.state.services.went_down("slack", delivered.unavailable, doors.now())
     elif delivered.sent:

@@ -46,7 +46,7 @@ def materializations(
             shown = ", ".join(f'"{column.name}"' for column in table.columns if column.name not in hidden)
             counted = changes.get(f"{table.schema}.{table.name}", [])
             exists = bool(counted) or _exists(connection, table)
-            metadata: dict[str, object] = {
+            metadata: dict[str, dg.RawMetadataValue] = {
                 "changed": sum(one.changed for one in counted),
                 "new": sum(one.new for one in counted),
                 "deleted": sum(one.deleted for one in counted),

@@ -1,0 +1,26 @@
+"""The ``qbsf`` command. One module for each command; what they share is how output looks and how a pass is run."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line; a wrong setting is one line for each, without a traceback."""
+    from qbsf_pipeline.cli.app import app
+    from qbsf_pipeline.cli.output import complain
+    from qbsf_pipeline.errors import ConfigurationError, ServiceError
+    from qbsf_pipeline.state.transactions import StateBusy
+    from qbsf_pipeline.warehouse.connection import WarehouseBusy
+
+    try:
+        app()
+    except ConfigurationError as error:
+        complain(*error.problems)
+        sys.exit(1)
+    except (ServiceError, StateBusy, WarehouseBusy) as error:
+        complain(str(error))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        complain("stopped; what was begun is finished by the next pass")
+        sys.exit(130)

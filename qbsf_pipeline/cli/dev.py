@@ -1,0 +1,42 @@
+"""``qbsf dev``: the built-in services and the Dagster UI, with sensors and schedules running, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+
+from qbsf_pipeline.cli.output import say
+from qbsf_pipeline.cli.services import services_for
+from qbsf_pipeline.settings import Mode, load_settings
+
+
+def dev(
+    port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
+    host: Annotated[str, typer.Option(help="Address the Dagster UI listens on.")] = "127.0.0.1",
+) -> None:
+    """Bring up the Dagster UI with sensors and schedules running; in mode sandbox also the built-in services.
+
+    Close a deal on the page of the built-in services, and watch its invoice appear.
+    """
+    with services_for(load_settings()) as settings:
+        from qbsf_pipeline.cli.passes import fail_left_over_runs, instance_for  # Dagster takes seconds to import
+
+        with instance_for(settings) as instance:
+            fail_left_over_runs(instance)
+        if settings.mode is Mode.SANDBOX:
+            say(f"Salesforce, QuickBooks and Slack side by side: {settings.environment.salesforce_login_url}/", style="bold")
+        say(f"Dagster UI: http://{host}:{port}/  (ready in about half a minute; Ctrl-C ends everything)", style="bold")
+        command = [sys.executable, "-m", "dagster", "dev", "-m", "qbsf_pipeline.definitions", "-h", host, "-p", str(port)]
+        child = subprocess.Popen(command, env=os.environ | {"DAGSTER_HOME": os.environ["DAGSTER_HOME"]})
+        signal.signal(signal.SIGTERM, lambda *_: child.send_signal(signal.SIGINT))
+        try:
+            code = child.wait()
+        except KeyboardInterrupt:
+            child.send_signal(signal.SIGINT)
+            code = child.wait()
+        raise typer.Exit(0 if code in (0, 130, -signal.SIGINT) else code)

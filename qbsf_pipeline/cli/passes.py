@@ -1,0 +1,158 @@
+"""Runs a pass in this process, without a daemon: the same jobs, checks and gates that the sensors start."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import socket
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from qbsf_pipeline import notices
+from qbsf_pipeline.definitions import build
+from qbsf_pipeline.invoices import automation
+from qbsf_pipeline.progress import progress
+from qbsf_pipeline.resources import Doors
+from qbsf_pipeline.settings import Settings
+from qbsf_pipeline.steps import deliver_messages
+from qbsf_pipeline.warehouse.connection import Warehouse
+
+#: Marks runs of the command line, so that one whose process died is recognised.
+PROCESS_TAG = "qbsf/process"
+PASS_LOCK = "pass"
+#: How long a second command waits for a pass that is under way.
+LONGEST_WAIT_SECONDS = 600.0
+
+
+@dataclass
+class PassResult:
+    """What a pass came to.
+
+    Attributes:
+        begun_at: when it began (UTC).
+        closed: (check, finding) of the gates that were closed.
+        error: why the pass itself failed; ``None`` where it ran.
+        steps: (step, seconds) in order.
+    """
+
+    begun_at: datetime
+    closed: list[tuple[str, str]] = field(default_factory=list)
+    error: str | None = None
+    steps: list[tuple[str, float]] = field(default_factory=list)
+    pushed: bool = False
+
+
+def instance_for(settings: Settings) -> dg.DagsterInstance:
+    """The Dagster instance in ``QBSF_HOME``, made on first use; this process's ``DAGSTER_HOME``."""
+    home = dagster_home(settings)
+    os.environ["DAGSTER_HOME"] = str(home)
+    return dg.DagsterInstance.from_config(str(home))
+
+
+def dagster_home(settings: Settings) -> Path:
+    """The instance's folder, with the project's ``dagster.yaml`` in it unless the operator put another there."""
+    home = settings.environment.home / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    wanted = Path(__file__).resolve().parents[2] / "dagster.yaml"
+    if not (home / "dagster.yaml").exists() and wanted.exists():
+        shutil.copyfile(wanted, home / "dagster.yaml")
+    return home
+
+
+def run_pass(settings: Settings, *, full: bool = False, as_of: date | None = None, plan_only: bool = False) -> PassResult:
+    """Pull, derive, check, plan, gate, push, notify: one pass, here and now.
+
+    Args:
+        full: read both systems whole.
+        as_of: the day that counts as today.
+        plan_only: stop after the plan and its checks; nothing becomes pending.
+
+    Raises:
+        StateBusy: another pass of the command line does not end.
+    """
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    doors = Doors(settings, Warehouse(settings.environment.warehouse_path))
+    result = PassResult(datetime.now(UTC))
+    with doors.state.exclusive(PASS_LOCK, LONGEST_WAIT_SECONDS), instance_for(settings) as instance:
+        reap_orphans(instance)
+        definitions = build(settings)
+        job = automation.plan_job if plan_only else automation.sync_job
+        config: dict[str, Any] = {op: {"config": {"full": full}} for op in ("pull_salesforce", "pull_quickbooks")}
+        config["plan_invoices"] = {"config": {"as_of": as_of.isoformat() if as_of else ""}}
+        _run(definitions, instance, job.name, {"ops": config}, result, doors)
+        if not plan_only and settings.mode.writes:
+            if not result.error and not result.closed and automation.waiting(doors):
+                result.pushed = True
+                _run(definitions, instance, automation.push_job.name, {}, result, doors)
+            deliver_messages(doors, budget_seconds=60.0)
+    return result
+
+
+def reap_orphans(instance: dg.DagsterInstance) -> None:
+    """Fail runs of the command line whose process is gone: they would hold the warehouse's pool slot for ever."""
+    busy = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]))
+    for run in busy:
+        host, _, process = run.tags.get(PROCESS_TAG, "").rpartition(":")
+        if host == socket.gethostname() and not _is_alive(int(process)):
+            instance.report_run_failed(run, "its process died; the next pass goes on from where it was")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def fail_left_over_runs(instance: dg.DagsterInstance) -> None:
+    """Fail every run that is under way: for the start of the only daemon of this instance, when nothing can be running."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=automation.BUSY)):
+        instance.report_run_failed(run, "it was under way when everything was stopped; the next pass goes on from where it was")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def _run(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    job_name: str,
+    run_config: dict[str, Any],
+    result: PassResult,
+    doors: Doors,
+) -> None:
+    tags = {PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}"}
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    ran = definitions.resolve_job_def(job_name).execute_in_process(
+        run_config={**quiet, **run_config}, instance=instance, tags=tags, raise_on_error=False
+    )
+    for event in ran.all_events:
+        if event.event_type == dg.DagsterEventType.STEP_SUCCESS and event.step_key is not None:
+            result.steps.append((event.step_key, event.step_success_data.duration_ms / 1000))
+    if ran.success:
+        return
+    result.closed += notices.closed_checks(instance, ran.run_id)
+    error = None if result.closed else _reason(ran)
+    result.error = error
+    if doors.settings.mode.writes:
+        progress("telling of what stopped the pass")
+        notices.tell_failed_run(doors, instance, ran.run_id, job_name, error)
+
+
+def _reason(ran: dg.ExecuteInProcessResult) -> str:
+    for event in ran.all_events:
+        if event.event_type == dg.DagsterEventType.STEP_FAILURE:
+            failure = event.step_failure_data
+            if failure.user_failure_data is not None and failure.user_failure_data.description:
+                return failure.user_failure_data.description
+            if failure.error is not None:
+                cause = failure.error.cause or failure.error
+                return f"{event.step_key}: {cause.message.strip()}"
+    return "the run failed before its first step"
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,37 @@
+"""The built-in services for commands that need them: in mode ``sandbox`` they are there, without a hand on anything."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from qbsf_pipeline.settings import Mode, Settings, load_settings
+
+
+@contextmanager
+def services_for(settings: Settings) -> Iterator[Settings]:
+    """Settings that reach the services of their mode.
+
+    In mode ``sandbox``: those of a running ``qbsf dev``, else services started for as long as the block lasts. Other modes
+    reach real services; missing credentials are refused here, before any call.
+
+    Raises:
+        ConfigurationError: a variable that the mode needs is missing.
+    """
+    if settings.mode is not Mode.SANDBOX:
+        settings.require_credentials()
+        yield settings
+        return
+    from qbsf_pipeline.sandbox.server import running_sandbox, start_sandbox
+
+    folder = settings.environment.home / "sandbox"
+    running = running_sandbox(folder)
+    sandbox = running or start_sandbox(folder)
+    try:
+        os.environ.update(sandbox.environment())
+        os.environ["QBSF_MODE"] = Mode.SANDBOX.value
+        yield load_settings()
+    finally:
+        if running is None:
+            sandbox.stop()

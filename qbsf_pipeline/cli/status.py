@@ -1,0 +1,81 @@
+"""``qbsf status``: last steps of each flow, watermarks, what is open, what waits, API calls used."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from qbsf_pipeline.cli.options import Json
+from qbsf_pipeline.cli.output import print_json, say, table
+from qbsf_pipeline.settings import load_settings
+from qbsf_pipeline.state.database import State
+from qbsf_pipeline.warehouse.connection import Warehouse, read_table
+from qbsf_pipeline.warehouse.raw import WATERMARKS
+
+
+def status(json: Json = False) -> None:
+    """What was done last, how fresh the data is, and what waits for whom. Calls no service."""
+    settings = load_settings()
+    environment = settings.environment
+    now = datetime.now(UTC)
+    state = State.open(environment.state_url, environment.home)
+    with Warehouse(environment.warehouse_path).connection() as connection:
+        watermarks = read_table(connection, WATERMARKS).sort("table_name")
+    latest: dict[str, dict[str, Any]] = {}
+    for one in state.passes.recent("invoices", limit=50):
+        latest.setdefault(
+            one.trigger,
+            {"step": one.trigger, "begun_at": one.begun_at, "ended_at": one.ended_at, "outcome": one.outcome, "counts": one.counts},
+        )
+    found: dict[str, Any] = {
+        "mode": settings.mode.value,
+        "home": str(environment.home),
+        "snapshot": str(environment.snapshot_path) if environment.snapshot_path.exists() else None,
+        "flows": {"invoices": list(latest.values())},
+        "watermarks": [
+            {"table": row["table_name"], "read_until": row["read_until"], "last_full_at": row["last_full_at"], "rows": row["rows_live"]}
+            for row in watermarks.iter_rows(named=True)
+        ],
+        "writes": state.ledger.counts("invoices"),
+        "open_failures": len(state.failures.list("open")),
+        "open_reviews": len(state.reviews.list("open")),
+        "messages": state.outbox.counts(),
+        "down": {system: outage.since for system, outage in state.services.down().items()},
+        "api_calls_24h": state.passes.api_usage(now - timedelta(hours=24)),
+        "api_calls_30d": state.passes.api_usage(now - timedelta(days=30)),
+    }
+    if json:
+        print_json(found)
+        return
+    say(f"Mode {settings.mode.value}, files in {environment.home}", style="bold")
+    say(f"Snapshot for analysts: {found['snapshot'] or 'none yet'}")
+    table(
+        "Last steps of flow invoices",
+        ("Step", "Begun", "Outcome", "Counts"),
+        (
+            (one["step"], one["begun_at"], one["outcome"] or "under way", ", ".join(f"{n} {name}" for name, n in one["counts"].items() if n))
+            for one in latest.values()
+        ),
+    )
+    table(
+        "Sources",
+        ("Table", "Rows", "Read until", "Last full read"),
+        (
+            (row["table_name"], row["rows_live"], row["read_until"], row["last_full_at"])
+            for row in watermarks.iter_rows(named=True)
+        ),
+        right=("Rows",),
+    )
+    writes = ", ".join(f"{number} {name}" for name, number in state.ledger.counts("invoices").items()) or "none yet"
+    say(f"\nWrites: {writes}")
+    say(f"Failures open: {found['open_failures']} (qbsf failures) · reviews open: {found['open_reviews']} (qbsf review)")
+    messages = ", ".join(f"{number} {name}" for name, number in state.outbox.counts().items()) or "none yet"
+    say(f"Slack messages: {messages}")
+    for system, since in state.services.down().items():
+        say(f"{system} does not answer since {since.since:%Y-%m-%d %H:%M} UTC: {since.reason}", style="red")
+    table(
+        "API calls",
+        ("Kind", "Last 24 hours", "Last 30 days"),
+        ((name, found["api_calls_24h"].get(name, 0), number) for name, number in sorted(found["api_calls_30d"].items())),
+        right=("Last 24 hours", "Last 30 days"),
+    )

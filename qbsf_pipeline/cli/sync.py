@@ -1,0 +1,234 @@
+"""``qbsf sync``: one full pass, and what came of it, for people or as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import typer
+
+from qbsf_pipeline.cli.options import AsOf, Flows, Full, Json, day
+from qbsf_pipeline.cli.output import complain, print_json, progress_shown, say, table
+from qbsf_pipeline.cli.services import services_for
+from qbsf_pipeline.invoices.plan import DEALS, NOTES, PLAN, REFUSALS
+from qbsf_pipeline.money import format_amount, parse_json
+from qbsf_pipeline.settings import Mode, Settings, load_settings
+from qbsf_pipeline.state.database import State
+from qbsf_pipeline.warehouse.connection import Warehouse, read_table
+
+#: What the exit code of a pass means (public interface).
+NOTHING_LEFT, FAILED, SOME_BLOCKED = 0, 1, 3
+
+
+@dataclass(frozen=True)
+class PassReport:
+    """What a pass came to, gathered from the warehouse, the ledger and the meters."""
+
+    mode: str
+    seconds: float
+    error: str | None
+    closed: list[dict[str, str]]
+    deals: dict[str, int]
+    planned: int
+    invoices: list[dict[str, Any]]
+    customers: dict[str, int]
+    refused: list[dict[str, Any]]
+    unfinished: list[dict[str, Any]]
+    notes: list[dict[str, Any]]
+    held: int
+    messages: dict[str, int]
+    steps: list[dict[str, Any]]
+    api_calls: dict[str, dict[str, int]]
+
+    @property
+    def changed_anything(self) -> bool:
+        """Whether this pass wrote to any system."""
+        return bool(self.invoices or self.customers.get("created") or self.customers.get("written_back"))
+
+    @property
+    def exit_code(self) -> int:
+        """0: nothing is left to do or to fix; 3: records are blocked or failed; 1: the pass itself failed."""
+        if self.error is not None:
+            return FAILED
+        waiting = self.messages.get("waiting", 0) and self.mode != Mode.DRY_RUN.value
+        return SOME_BLOCKED if self.refused or self.unfinished or self.closed or self.held or waiting else NOTHING_LEFT
+
+
+def sync(flow: Flows = None, as_of: AsOf = None, full: Full = False, json: Json = False) -> None:
+    """One full pass: pull, derive, check, plan, gate, push, notify. Needs no daemon.
+
+    Exit 0: nothing is left to do or to fix. Exit 3: some records are blocked or failed. Exit 1: the pass itself failed.
+    """
+    today = day(as_of, "--as-of")
+    with services_for(load_settings()) as settings:
+        report = run_and_report(settings, full=full, as_of=today, quiet=json)
+    if json:
+        print_json(report.__dict__ | {"exit_code": report.exit_code})
+    else:
+        show(report, settings)
+    raise typer.Exit(report.exit_code)
+
+
+def run_and_report(settings: Settings, *, full: bool = False, as_of: Any = None, quiet: bool = False) -> PassReport:
+    """Run one pass with progress shown, and gather what came of it."""
+    begun = datetime.now(UTC)
+    with progress_shown(quiet):
+        from qbsf_pipeline.cli.passes import run_pass  # Dagster takes seconds to import: say something first
+
+        result = run_pass(settings, full=full, as_of=as_of)
+    state = State.open(settings.environment.state_url, settings.environment.home)
+    return gather(settings, state, begun, result.error, result.closed, result.steps)
+
+
+def gather(
+    settings: Settings,
+    state: State,
+    begun: datetime,
+    error: str | None,
+    closed: list[tuple[str, str]],
+    steps: list[tuple[str, float]],
+) -> PassReport:
+    """What stands in the warehouse, the ledger and the meters after a pass that began at ``begun``."""
+    with Warehouse(settings.environment.warehouse_path).connection() as connection:
+        deals = read_table(connection, DEALS)
+        refusals = read_table(connection, REFUSALS)
+        notes = read_table(connection, NOTES)
+        plan = read_table(connection, PLAN)
+    done = state.ledger.done_since(begun)
+    sent = {entry.opportunity_id: entry for entry in done if entry.operation == "send_invoice"}
+    invoices = []
+    for entry in done:
+        if entry.operation != "create_invoice":
+            continue
+        mailed = sent.get(entry.opportunity_id)
+        invoice = parse_json((mailed or entry).result or "{}")
+        invoices.append(
+            {
+                "number": invoice.get("DocNumber") or entry.result_id,
+                "customer": entry.customer_name,
+                "deal": entry.label,
+                "amount": Decimal(str(invoice.get("TotalAmt", entry.amount or 0))),
+                "currency": entry.currency,
+                "due": invoice.get("DueDate") or entry.due_date,
+                "emailed_to": (invoice.get("BillEmail") or {}).get("Address") if mailed else None,
+                "invoice_id": entry.result_id,
+                "opportunity_id": entry.opportunity_id,
+            }
+        )
+    dismissed = {failure.problem.source_id for failure in state.failures.list("dismissed")}
+    refused = [
+        {name: row[name] for name in ("opportunity_id", "deal", "account_name", "code", "reason", "remedy")}
+        for row in refusals.filter(~pl.col("opportunity_id").is_in(list(dismissed))).sort("deal", "position").iter_rows(named=True)
+    ]
+    unfinished = [
+        {"write": entry.operation, "deal": entry.label, "status": entry.status, "why": entry.error_message, "code": entry.error_code}
+        for entry in state.ledger.unfinished("invoices")
+        if (entry.opportunity_id or entry.source_id) not in dismissed
+    ]
+    customers = {
+        "created": sum(1 for entry in done if entry.operation == "create_customer"),
+        "matched": plan.filter(
+            (pl.col("operation") == "create_invoice") & ~pl.col("payload").str.contains('"$customer:', literal=True)
+        )
+        .get_column("account_id")
+        .n_unique(),
+        "written_back": sum(1 for entry in done if entry.target_system == "salesforce"),
+    }
+    outbox = state.outbox.counts()
+    waiting = len(state.ledger.waiting("invoices")) if settings.mode.writes else 0
+    calls: dict[str, dict[str, int]] = {}
+    for name, number in state.passes.api_usage(begun).items():
+        system, _, kind = name.partition(".")
+        calls.setdefault(system, {})[kind] = number
+    return PassReport(
+        mode=settings.mode.value,
+        seconds=(datetime.now(UTC) - begun).total_seconds(),
+        error=error,
+        closed=[{"check": name, "finding": finding} for name, finding in closed],
+        deals=dict(deals.get_column("outcome").value_counts().iter_rows()) | {"looked at": deals.height},
+        planned=plan.filter(pl.col("operation") == "create_invoice").height,
+        invoices=invoices,
+        customers=customers,
+        refused=refused,
+        unfinished=unfinished,
+        notes=notes.join(deals.select("opportunity_id", "deal"), on="opportunity_id", how="left").to_dicts(),
+        held=waiting,
+        messages={"sent": state.outbox.sent_since(begun), "waiting": outbox.get("waiting", 0) + outbox.get("sending", 0)},
+        steps=[{"step": name, "seconds": round(seconds, 2)} for name, seconds in steps],
+        api_calls=calls,
+    )
+
+
+def show(report: PassReport, settings: Settings) -> None:
+    """The report, for a person at a terminal."""
+    if report.error is not None:
+        complain("The pass failed; nothing is lost, and the next pass goes on from here.", report.error)
+    for gate in report.closed:
+        complain(f"A check stopped the push: {gate['finding']} ({gate['check']})")
+    looked = report.deals.get("looked at", 0)
+    say(f"\n{looked} won deals looked at in {report.seconds:.1f} s (mode {report.mode}).", style="bold")
+    parts = {
+        "invoiced now": len(report.invoices),
+        "invoiced before": report.deals.get("invoiced", 0),
+        "refused": report.deals.get("refused", 0),
+        "waiting for a customer match": report.deals.get("waiting", 0),
+        "before go-live": report.deals.get("before_go_live", 0),
+    }
+    say("  " + " · ".join(f"{number} {name}" for name, number in parts.items() if number))
+    table(
+        "Invoices created",
+        ("Number", "Customer", "Deal", "Amount", "Due", "E-mailed to"),
+        (
+            (one["number"], one["customer"], one["deal"], format_amount(one["amount"], one["currency"] or ""), one["due"], one["emailed_to"])
+            for one in report.invoices
+        ),
+        right=("Amount",),
+    )
+    if report.invoices:
+        say(f"\nCustomers: {report.customers['matched']} matched, {report.customers['created']} created.")
+    table(
+        "Refused: each of these deals waits until it is mended",
+        ("Deal", "What is wrong", "What to do"),
+        _once_by_deal([(one["deal"], one["reason"], one["remedy"]) for one in report.refused]),
+    )
+    table(
+        "Not finished",
+        ("Deal", "Write", "State", "Why"),
+        ((one["deal"], str(one["write"]).replace("_", " "), one["status"], one["why"]) for one in report.unfinished),
+    )
+    table("Mended by rule", ("Deal", "What"), ((one.get("deal"), one.get("text")) for one in report.notes))
+    if report.error is None and not report.changed_anything and not report.closed:
+        say("\nNothing changed: every deal that can be invoiced has its invoice.", style="green")
+    if report.held and report.mode == Mode.APPROVE.value:
+        say(f"\n{report.held} writes wait: look with qbsf plan, then qbsf approve PLAN_ID.")
+    say(f"\nSlack: {report.messages['sent']} messages sent, {report.messages['waiting']} waiting.")
+    for system in ("salesforce", "quickbooks", "slack"):
+        kinds = report.api_calls.get(system, {})
+        listed = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
+        say(f"{system.capitalize()}: {sum(kinds.values())} API calls" + (f" ({listed})" if listed else ""))
+    say("Steps: " + ", ".join(f"{one['step']} {one['seconds']:.1f} s" for one in report.steps))
+    _next(report, settings)
+
+
+def _next(report: PassReport, settings: Settings) -> None:
+    say("\nNext:", style="bold")
+    if report.refused or report.unfinished:
+        say("  qbsf failures              what needs a person, and how to act on it")
+    if report.deals.get("waiting"):
+        say("  qbsf review                accounts that wait for you to name their customer")
+    say('  qbsf query "SELECT * FROM reporting.invoices LIMIT 10"')
+    say(f"  analysts open {settings.environment.snapshot_path}")
+    if settings.mode is Mode.SANDBOX:
+        say("  qbsf dev                   the same with the Dagster UI, running by itself")
+
+
+def _once_by_deal(rows: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    shown: list[tuple[str, str, str]] = []
+    last = None
+    for deal, reason, remedy in rows:
+        shown.append(("" if deal == last else deal, reason, remedy))
+        last = deal
+    return shown

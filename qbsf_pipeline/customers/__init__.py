@@ -1,0 +1,1 @@
+"""Customers: which QuickBooks customer is billed for a Salesforce account."""

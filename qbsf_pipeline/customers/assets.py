@@ -1,0 +1,62 @@
+"""The asset that says which QuickBooks customer each Salesforce account is."""
+
+import dagster as dg
+import polars as pl
+
+from qbsf_pipeline.customers.plan import DECISIONS, LINKS, MATCHES, REVIEWS, match_customers
+from qbsf_pipeline.quickbooks import objects as quickbooks
+from qbsf_pipeline.resources import WAREHOUSE_POOL, DoorsResource, WarehouseResource
+from qbsf_pipeline.salesforce import objects as salesforce
+from qbsf_pipeline.state.database import State
+from qbsf_pipeline.warehouse.assets import OWNERS, table_key
+from qbsf_pipeline.warehouse.connection import read_table, replace_rows
+from qbsf_pipeline.warehouse.preview import column_schema, preview_of
+
+
+@dg.asset(
+    key=table_key(MATCHES),
+    deps=[table_key(table) for table in (salesforce.ACCOUNT, salesforce.CONTACT, quickbooks.CUSTOMER)],
+    group_name="customers",
+    kinds={"duckdb", "polars"},
+    owners=OWNERS,
+    description=(
+        "Which QuickBooks customer each Salesforce account is: linked, to be created, or waiting for a person. A stored link "
+        "comes first; a name alone is never enough."
+    ),
+    metadata={"dagster/column_schema": column_schema(MATCHES), "dagster/table_name": "customers.matches"},
+    pool=WAREHOUSE_POOL,
+)
+def matches(doors: DoorsResource, warehouse: WarehouseResource) -> dg.MaterializeResult[None]:
+    """Match every account against every customer and write the outcome."""
+    opened = doors.open(warehouse)
+    with opened.warehouse.connection() as connection:
+        accounts = read_table(connection, salesforce.ACCOUNT)
+        contacts = read_table(connection, salesforce.CONTACT)
+        customers = read_table(connection, quickbooks.CUSTOMER)
+    links, decisions = _people(opened.state)
+    found = match_customers(accounts, customers, contacts, links, decisions, opened.settings.rules)
+    with opened.warehouse.transaction() as connection:
+        replace_rows(connection, MATCHES, found.matches)
+        replace_rows(connection, REVIEWS, found.reviews)
+    outcomes = dict(found.matches.get_column("outcome").value_counts().iter_rows())
+    shown = found.matches.sort(pl.col("outcome") != "review", "account_name").drop("evidence", "candidates")
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": found.matches.height,
+            "preview": preview_of(shown),
+            **{outcome: outcomes.get(outcome, 0) for outcome in ("linked", "create", "review", "ignored")},
+        }
+    )
+
+
+def _people(state: State) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Links in force and people's decisions, as frames of :data:`LINKS` and :data:`DECISIONS`."""
+    links = [
+        {"account_id": link.account_id, "customer_id": link.customer_id, "method": link.method, "decided_by": link.decided_by}
+        for link in state.links.all_customers()
+    ]
+    decisions = [
+        {"account_id": decision.account_id, "decision": decision.decision, "customer_id": decision.customer_id}
+        for decision in state.reviews.decisions().values()
+    ]
+    return pl.DataFrame(links, schema=LINKS), pl.DataFrame(decisions, schema=DECISIONS)

@@ -1,0 +1,1 @@
+"""Invoices: a won deal becomes one QuickBooks invoice."""

@@ -1,0 +1,419 @@
+"""The assets of the invoice flow: the plan, what of it waits in the ledger, what was pushed, and where it went."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import dagster as dg
+import polars as pl
+
+from qbsf_pipeline.customers.plan import MATCHES, RULE_VERSION
+from qbsf_pipeline.customers.plan import REVIEWS as CUSTOMER_REVIEWS
+from qbsf_pipeline.invoices.approval import batch_of
+from qbsf_pipeline.invoices.plan import (
+    DEALS,
+    GENERATIONS,
+    INVOICE_LINKS,
+    LEDGER,
+    NOTES,
+    PLAN,
+    REFUSALS,
+    InvoiceInputs,
+    PlanParameters,
+    plan_invoices,
+)
+from qbsf_pipeline.invoices.push import FLOW, PushContext, PushOutcome, push
+from qbsf_pipeline.invoices.references import DocumentNumbers, highest_number
+from qbsf_pipeline.invoices.tell import problems_of, tell_invoices, tell_problems
+from qbsf_pipeline.money import parse_json
+from qbsf_pipeline.progress import progress
+from qbsf_pipeline.quickbooks import objects as quickbooks
+from qbsf_pipeline.resources import WAREHOUSE_POOL, Doors, DoorsResource, WarehouseResource
+from qbsf_pipeline.salesforce import objects as salesforce
+from qbsf_pipeline.state.ledger import LedgerEntry, PlannedWrite
+from qbsf_pipeline.state.links import CustomerLink, LinkConflict
+from qbsf_pipeline.state.reviews import ReviewCase
+from qbsf_pipeline.steps import deliver_messages, step, tell_down
+from qbsf_pipeline.warehouse.assets import OWNERS, table_key
+from qbsf_pipeline.warehouse.connection import read_table, replace_rows
+from qbsf_pipeline.warehouse.preview import column_schema, preview_of
+from qbsf_pipeline.warehouse.raw import upsert_rows
+from qbsf_pipeline.warehouse.tables import TableSchema
+
+PENDING_KEY = dg.AssetKey(["invoices", "pending"])
+PUSHED_KEY = dg.AssetKey(["invoices", "pushed"])
+PUSH_LOCK = "push invoices"
+
+_SALESFORCE_INPUTS = (
+    salesforce.OPPORTUNITY,
+    salesforce.OPPORTUNITY_LINE_ITEM,
+    salesforce.PRODUCT2,
+    salesforce.ACCOUNT,
+    salesforce.CONTACT,
+    salesforce.OPPORTUNITY_CONTACT_ROLE,
+    salesforce.ORGANIZATION,
+)
+_QUICKBOOKS_INPUTS = (
+    quickbooks.CUSTOMER,
+    quickbooks.INVOICE,
+    quickbooks.ITEM,
+    quickbooks.TERM,
+    quickbooks.CLASS,
+    quickbooks.DEPARTMENT,
+    quickbooks.TAX_CODE,
+    quickbooks.ACCOUNT,
+    quickbooks.VENDOR,
+    quickbooks.EMPLOYEE,
+    quickbooks.PREFERENCES,
+    quickbooks.COMPANY_INFO,
+)
+
+
+#: Names of inputs that differ from their table's: one is a keyword, one is Salesforce's too.
+_INPUT_NAMES = {"class": "class_", "account": "quickbooks_account"}
+
+
+class PlanConfig(dg.Config):
+    """``as_of``: the day that counts as today (ISO); empty for today in the company's time zone."""
+
+    as_of: str = ""
+
+
+def _spec(table: TableSchema, description: str, deps: list[dg.AssetKey]) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        table_key(table),
+        deps=deps,
+        group_name="invoices",
+        kinds={"duckdb", "polars"},
+        owners=OWNERS,
+        description=description,
+        metadata={"dagster/column_schema": column_schema(table), "dagster/table_name": f"{table.schema}.{table.name}"},
+    )
+
+
+_PLAN_DEPS = [table_key(table) for table in (*_SALESFORCE_INPUTS, *_QUICKBOOKS_INPUTS, MATCHES)]
+
+
+@dg.multi_asset(
+    name="plan_invoices",
+    specs=[
+        _spec(PLAN, "Every write that the next push would do, one row each, with its payload and its reason.", _PLAN_DEPS),
+        _spec(DEALS, "Every won deal and what becomes of it: planned, refused, waiting, invoiced or before go-live.", _PLAN_DEPS),
+        _spec(REFUSALS, "Deals that cannot be invoiced, one row for each reason, with what to do.", _PLAN_DEPS),
+        _spec(NOTES, "What was mended by rule on the way, and told.", _PLAN_DEPS),
+    ],
+    pool=WAREHOUSE_POOL,
+)
+def invoice_plan(
+    context: dg.AssetExecutionContext, config: PlanConfig, doors: DoorsResource, warehouse: WarehouseResource
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Decide, for every won deal, whether and how it is invoiced."""
+    opened = doors.open(warehouse)
+    with step(opened, FLOW, "plan", context.run_id) as report:
+        inputs = _inputs(opened)
+        today = (
+            date.fromisoformat(config.as_of)
+            if config.as_of
+            else company_today(inputs.company_info, inputs.organization, opened.now())
+        )
+        environment = opened.settings.environment
+        parameters = PlanParameters(
+            as_of=today,
+            go_live=environment.qbsf_go_live_date,
+            organization_id=str(inputs.organization.get_column("id").item(0)),
+            realm_id=environment.quickbooks_realm_id or "",
+            invoice_link=environment.quickbooks_link("invoice", "txnId", "{id}"),
+        )
+        progress(f"looking at {inputs.opportunity.height} opportunities")
+        plan = plan_invoices(inputs, opened.settings.rules, parameters)
+        tables = ((PLAN, plan.writes), (DEALS, plan.deals), (REFUSALS, plan.refusals), (NOTES, plan.notes))
+        with opened.warehouse.transaction() as connection:
+            for table, frame in tables:
+                replace_rows(connection, table, frame)
+        outcomes = dict(plan.deals.get_column("outcome").value_counts().iter_rows())
+        report.counts = {"won deals": plan.deals.height, "writes": plan.writes.height, **outcomes}
+    for table, frame in tables:
+        shown = frame.drop("payload", "decided_from", strict=False)
+        yield dg.MaterializeResult(
+            asset_key=table_key(table), metadata={"dagster/row_count": frame.height, "preview": preview_of(shown)}
+        )
+
+
+@dg.asset(
+    key=PENDING_KEY,
+    deps=[table_key(table) for table in (PLAN, DEALS, REFUSALS, MATCHES)],
+    group_name="invoices",
+    kinds={"sqlite"},
+    owners=OWNERS,
+    description=(
+        "The plan that passed its gates, in the write ledger. Runs only after every blocking check of the plan has passed in "
+        "the same run; what cannot be invoiced is told in Slack from here."
+    ),
+    pool=WAREHOUSE_POOL,
+)
+def pending(
+    context: dg.AssetExecutionContext, doors: DoorsResource, warehouse: WarehouseResource
+) -> dg.MaterializeResult[None]:
+    """Make the gated plan pending, and ask and tell people what concerns them."""
+    opened = doors.open(warehouse)
+    if not opened.settings.mode.writes:
+        return dg.MaterializeResult(metadata={"mode": "dry_run: nothing becomes pending"})
+    state, now = opened.state, opened.now()
+    with step(opened, FLOW, "enqueue", context.run_id) as report:
+        with opened.warehouse.connection() as connection:
+            plan = read_table(connection, PLAN)
+            deals = read_table(connection, DEALS)
+            matches = read_table(connection, MATCHES)
+            questions = read_table(connection, CUSTOMER_REVIEWS)
+        writes = planned_writes(plan)
+        batch = batch_of([write.plan_id for write in writes])
+        with state.transaction():
+            enqueued = state.ledger.enqueue(writes, batch, now)
+            withdrawn = state.ledger.withdraw(FLOW, kept_keys(writes, state.ledger.waiting(FLOW), state.ledger.lookup), now)
+            cases = review_cases(questions, deals)
+            state.reviews.open_or_refresh(cases, now)
+            state.reviews.close_missing([case.account_id for case in cases], now)
+        _remember_matches(opened, plan, matches, now)
+        report.counts = {
+            "new writes": enqueued.new,
+            "refreshed": enqueued.refreshed,
+            "withdrawn": len(withdrawn),
+            "need a person": _tell_problems(opened),
+        }
+        # The push must not wait for Slack's pace of one message a second: what is left goes out after it.
+        deliver_messages(opened, budget_seconds=2.0)
+    return dg.MaterializeResult(metadata={"plan": batch, "dagster/row_count": plan.height, **report.counts})
+
+
+@dg.asset(
+    key=PUSHED_KEY,
+    deps=[PENDING_KEY, table_key(PLAN), table_key(salesforce.OPPORTUNITY), table_key(quickbooks.INVOICE)],
+    group_name="invoices",
+    kinds={"quickbooks", "salesforce"},
+    owners=OWNERS,
+    description=(
+        "What stands in QuickBooks and Salesforce because of this program: customers, invoices, e-mails, write-backs. Takes "
+        "only what the ledger holds as gated, each write once and only once."
+    ),
+    pool=WAREHOUSE_POOL,
+)
+def pushed(context: dg.AssetExecutionContext, doors: DoorsResource, warehouse: WarehouseResource) -> dg.MaterializeResult[None]:
+    """Push what is pending, then tell finance."""
+    opened = doors.open(warehouse)
+    if not opened.settings.mode.writes:
+        raise dg.Failure("QBSF_MODE is dry_run: nothing is written to any system", allow_retries=False)
+    state = opened.state
+    with step(opened, FLOW, "push", context.run_id) as report:
+        with state.exclusive(PUSH_LOCK, 300):
+            outcome = _push(opened)
+        for system, reason in outcome.unavailable.items():
+            tell_down(opened, system, reason)
+        told = tell_invoices(state, opened.settings, opened.salesforce.instance_url, opened.now())
+        report.counts = {
+            "customers created": outcome.count("Customer"),
+            "items created": outcome.count("Item"),
+            "invoices": outcome.count("Invoice"),
+            "e-mailed": outcome.sent,
+            "written back": outcome.written_back,
+            "refused": outcome.refused,
+            "held": len(outcome.held),
+            "need a person": _tell_problems(opened),
+        }
+        progress(f"told finance of {told} invoices")
+        deliver_messages(opened)
+    invoices = [quickbooks.row_of("Invoice", record, opened.now()) for record in outcome.created.get("Invoice", [])]
+    shown = quickbooks.INVOICE.frame(invoices).select("id", "doc_number", "customer_name", "total", "currency", "due_date")
+    held = [dg.TableRecord({"write": key, "why": why}) for key, why in outcome.held[:50]]
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": outcome.count("Invoice"),
+            "preview": preview_of(shown),
+            "held": dg.MetadataValue.table(held, schema=dg.TableSchema([dg.TableColumn("write"), dg.TableColumn("why")])),
+            **report.counts,
+        }
+    )
+
+
+def _external(system: str, name: str, description: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        dg.AssetKey([system, name]), deps=[PUSHED_KEY], group_name="written_to", description=description, owners=OWNERS
+    )
+
+
+#: Where the writes go: systems outside, shown so that the lineage runs from Salesforce to QuickBooks and back.
+EXTERNAL_SYSTEMS = [
+    _external("quickbooks_online", "customer", "Customers in QuickBooks that were created for accounts."),
+    _external("quickbooks_online", "invoice", "Invoices in QuickBooks, with the marker of their deal, mailed by QuickBooks."),
+    _external("salesforce_org", "account", "The QuickBooks customer id on the account."),
+    _external("salesforce_org", "opportunity", "Invoice id, number, link, status and balance on the deal."),
+    _external("slack_workspace", "finance_channel", "One summary for each pass, one message for each deal that needs a person."),
+]
+
+
+# Between the frames and the state
+
+
+def company_today(company_info: pl.DataFrame, organization: pl.DataFrame, now: datetime) -> date:
+    """Today in the time zone of the QuickBooks company, else of the Salesforce org, else UTC.
+
+    Args:
+        company_info: time_zone (IANA name), at most one row.
+        organization: time_zone, at most one row.
+        now: aware UTC.
+    """
+    for frame in (company_info, organization):
+        for name in frame.get_column("time_zone").to_list():
+            try:
+                return now.astimezone(ZoneInfo(str(name))).date()
+            except (ZoneInfoNotFoundError, ValueError):
+                continue
+    return now.date()
+
+
+def planned_writes(plan: pl.DataFrame) -> list[PlannedWrite]:
+    """The rows of a plan as the ledger takes them."""
+    return [
+        PlannedWrite(**{**row, "depends_on": tuple((row["depends_on"] or "").split())}) for row in plan.iter_rows(named=True)
+    ]
+
+
+def kept_keys(
+    writes: list[PlannedWrite], waiting: list[LedgerEntry], lookup: Callable[[Iterable[str]], Mapping[str, LedgerEntry]]
+) -> set[str]:
+    """Which waiting writes stay in the queue: those of the plan, and what follows an object that exists already.
+
+    A deal that has its invoice is not planned again, but its e-mail and its write-backs must still be carried out.
+    """
+    planned = {write.key for write in writes}
+    others = [entry for entry in waiting if entry.key not in planned]
+    dependencies = lookup({key for entry in others for key in entry.depends_on})
+    follows = {
+        entry.key
+        for entry in others
+        if entry.depends_on and any(dependencies[key].status in ("done", "sending") for key in entry.depends_on if key in dependencies)
+        and entry.operation not in ("create_invoice", "create_customer", "create_item")
+    }
+    return planned | follows
+
+
+def review_cases(questions: pl.DataFrame, deals: pl.DataFrame) -> list[ReviewCase]:
+    """The accounts that a person must match because won deals wait for it, with how much waits.
+
+    Args:
+        questions: account_id, account_name, question, candidates (JSON list).
+        deals: account_id, outcome, amount, currency.
+    """
+    waiting = deals.filter(pl.col("outcome") == "waiting").group_by("account_id").agg(
+        pl.len().alias("deals"), pl.col("amount").sum(), pl.col("currency").unique()
+    )
+    cases: list[ReviewCase] = []
+    for row in questions.join(waiting, on="account_id").sort("account_name").iter_rows(named=True):
+        one_currency = row["currency"][0] if len(row["currency"]) == 1 else None
+        cases.append(
+            ReviewCase(
+                account_id=row["account_id"],
+                account_name=row["account_name"],
+                question=row["question"],
+                candidates=parse_json(row["candidates"]),
+                deals_waiting=row["deals"],
+                amount_waiting=row["amount"] if one_currency is not None else None,
+                currency=one_currency,
+            )
+        )
+    return cases
+
+
+def _inputs(opened: Doors) -> InvoiceInputs:
+    state = opened.state
+    with opened.warehouse.connection() as connection:
+        salesforce_frames = {table.name: read_table(connection, table) for table in _SALESFORCE_INPUTS}
+        quickbooks_frames = {_INPUT_NAMES.get(table.name, table.name): read_table(connection, table) for table in _QUICKBOOKS_INPUTS}
+        matches = read_table(connection, MATCHES)
+    ledger = [{name: row[name] for name in LEDGER} for row in state.ledger.outcomes(FLOW)]
+    links = [{"opportunity_id": link.opportunity_id, "invoice_id": link.invoice_id} for link in state.links.all_invoices()]
+    return InvoiceInputs(
+        **salesforce_frames,
+        **quickbooks_frames,
+        matches=matches,
+        ledger=pl.DataFrame(ledger, schema=LEDGER),
+        invoice_links=pl.DataFrame(links, schema=INVOICE_LINKS),
+        generations=pl.DataFrame(schema=GENERATIONS),
+    )
+
+
+def _remember_matches(opened: Doors, plan: pl.DataFrame, matches: pl.DataFrame, now: datetime) -> None:
+    """Keep the link of every account that is about to be invoiced, so that it never depends on names again."""
+    accounts = plan.filter(pl.col("operation") == "create_invoice").select("account_id").unique()
+    linked = matches.filter((pl.col("outcome") == "linked") & (pl.col("method") != "link")).join(accounts, on="account_id", how="semi")
+    for row in linked.iter_rows(named=True):
+        try:
+            opened.state.links.link_customer(
+                CustomerLink(
+                    account_id=row["account_id"],
+                    customer_id=row["customer_id"],
+                    method=row["method"],
+                    decided_by=RULE_VERSION,
+                    decided_at=now,
+                    evidence=parse_json(row["evidence"] or "{}"),
+                    rule_version=RULE_VERSION,
+                )
+            )
+        except LinkConflict as conflict:
+            progress(str(conflict))
+
+
+def _tell_problems(opened: Doors) -> int:
+    with opened.warehouse.connection() as connection:
+        refusals = read_table(connection, REFUSALS)
+        plan = read_table(connection, PLAN, ["key"])
+        deals = read_table(connection, DEALS, ["opportunity_id", "outcome"])
+    planned = set(plan.get_column("key").to_list())
+    dead_deals = set(deals.filter(pl.col("outcome") == "dead").get_column("opportunity_id").to_list())
+    entries = [
+        entry
+        for status in ("failed", "dead")
+        for entry in opened.state.ledger.entries(flow=FLOW, status=status)
+        if entry.key in planned or entry.opportunity_id in dead_deals or entry.operation not in ("create_invoice", "create_customer", "create_item")
+    ]
+    problems = problems_of(refusals, entries, opened.salesforce.instance_url)
+    return tell_problems(opened.state, opened.settings, problems, opened.now())
+
+
+def _push(opened: Doors) -> PushOutcome:
+    """Push under the lock, and put what QuickBooks returned into the warehouse, so that nothing is read again."""
+    rules, now = opened.settings.rules, opened.now()
+    with opened.warehouse.connection() as connection:
+        numbers = read_table(connection, quickbooks.INVOICE, ["doc_number"]).get_column("doc_number").to_list()
+        preferences = read_table(connection, quickbooks.PREFERENCES, ["book_close_date", "extracted_at"])
+    read_at = preferences.get_column("extracted_at").max()
+    closed = preferences.get_column("book_close_date").max()
+    oldest = now - timedelta(minutes=rules.pull.preferences_before_push_minutes)
+    ready = opened.state.ledger.ready(FLOW, now)
+    if any(entry.operation == "create_invoice" for entry in ready) and not (isinstance(read_at, datetime) and read_at >= oldest):
+        row = quickbooks.row_of("Preferences", opened.quickbooks.preferences(), now)
+        closed = row["book_close_date"]
+        with opened.warehouse.transaction() as connection:
+            upsert_rows(connection, quickbooks.PREFERENCES, quickbooks.PREFERENCES.frame([row]))
+    prefix = rules.invoices.document_number_prefix
+    context = PushContext(
+        state=opened.state,
+        quickbooks=opened.quickbooks,
+        salesforce=opened.salesforce,
+        rules=rules,
+        environment=opened.settings.environment,
+        document_numbers=DocumentNumbers(prefix, highest_number(numbers, prefix)),
+        book_close_date=closed if isinstance(closed, date) else None,
+        clock=opened.now,
+        progress=progress,
+    )
+    outcome = PushOutcome()
+    try:
+        push(context, outcome)
+    finally:
+        if outcome.created:
+            with opened.warehouse.transaction() as connection:
+                for entity, records in outcome.created.items():
+                    table = quickbooks.entity_named(entity).table
+                    rows = [quickbooks.row_of(entity, record, now) for record in records]
+                    upsert_rows(connection, table, table.frame(rows))
+    return outcome

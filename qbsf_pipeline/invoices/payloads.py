@@ -1,0 +1,249 @@
+"""Payloads: what is written to QuickBooks and Salesforce, as JSON-ready dictionaries, and what had to be mended in texts.
+
+Shapes and limits are those of Intuit's API reference (Customer, Item, Invoice). Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from qbsf_pipeline.customers.plan import account_marker
+from qbsf_pipeline.invoices import texts
+from qbsf_pipeline.invoices.lines import InvoiceLine, plain
+from qbsf_pipeline.settings import AccountFields, OpportunityFields
+
+
+@dataclass(frozen=True)
+class Mended:
+    """A text that QuickBooks would not have taken as it was.
+
+    Attributes:
+        what: the text, in words.
+        length: its length after cleaning.
+        limit: what QuickBooks takes; it was shortened where ``length`` is more, else control characters were taken out.
+        free_text: whether the rule ``invoices.long_text`` is about it (descriptions, memos), not a field of an address.
+    """
+
+    what: str
+    length: int
+    limit: int
+    free_text: bool
+
+    @property
+    def shortened(self) -> bool:
+        """Whether something at the end is missing."""
+        return self.length > self.limit
+
+
+@dataclass
+class Mender:
+    """Makes texts what QuickBooks takes and remembers which had to change."""
+
+    mended: list[Mended] = field(default_factory=list)
+
+    def fit(self, text: str | None, limit: int, what: str, *, one_line: bool = True, free_text: bool = False) -> str:
+        """``text`` cleaned and no longer than ``limit``; empty where there is none."""
+        cleaned = texts.clean(text, one_line=one_line)
+        length = texts.length_of(cleaned)
+        if length > limit or texts.has_unprintable(text):
+            self.mended.append(Mended(what, length, limit, free_text))
+        return texts.shortened(cleaned, limit)
+
+
+@dataclass(frozen=True)
+class PricedLine:
+    """A line with everything that its references stand for.
+
+    Attributes:
+        item: id of the item, or ``$item:{product_id}`` for one that the same push creates.
+    """
+
+    line: InvoiceLine
+    item: str
+    tax_code: str | None
+    class_id: str | None
+    description: str
+    service_date: date | None
+
+
+@dataclass(frozen=True)
+class InvoiceHead:
+    """An invoice without its lines.
+
+    Attributes:
+        customer: id of the customer, or ``$customer:{account_id}`` for one that the same push creates.
+        currency: only where the company has several.
+        document_number: ``$next`` where the company asks for custom numbers.
+        tax_calculation: only outside the United States.
+    """
+
+    customer: str
+    txn_date: date
+    due_date: date | None
+    term_id: str | None
+    email: str | None
+    currency: str | None
+    document_number: str | None
+    private_note: str
+    customer_memo: str
+    class_id: str | None
+    department_id: str | None
+    tax_calculation: str | None
+
+
+def invoice(head: InvoiceHead, lines: Sequence[PricedLine], account: Mapping[str, Any], mender: Mender) -> dict[str, Any]:
+    """The body of a new invoice."""
+    body: dict[str, Any] = {"CustomerRef": {"value": head.customer}, "TxnDate": head.txn_date.isoformat()}
+    _put(body, "DueDate", head.due_date.isoformat() if head.due_date is not None else None)
+    _put_ref(body, "SalesTermRef", head.term_id)
+    _put(body, "BillEmail", {"Address": head.email} if head.email else None)
+    _put_ref(body, "CurrencyRef", head.currency)
+    _put(body, "DocNumber", head.document_number)
+    body["PrivateNote"] = mender.fit(head.private_note, texts.PRIVATE_NOTE_LENGTH, "private note", one_line=False, free_text=True)
+    memo = mender.fit(head.customer_memo, texts.CUSTOMER_MEMO_LENGTH, "message to the customer", one_line=False, free_text=True)
+    _put(body, "CustomerMemo", {"value": memo} if memo else None)
+    _put(body, "BillAddr", address(account, "billing", mender))
+    _put_ref(body, "ClassRef", head.class_id)
+    _put_ref(body, "DepartmentRef", head.department_id)
+    _put(body, "GlobalTaxCalculation", head.tax_calculation)
+    body["Line"] = [_line(number, line, mender) for number, line in enumerate(lines, start=1)]
+    return body
+
+
+def _line(number: int, priced: PricedLine, mender: Mender) -> dict[str, Any]:
+    detail: dict[str, Any] = {"ItemRef": {"value": priced.item}}
+    if priced.line.rate is not None and priced.line.line.quantity is not None:
+        detail["Qty"] = plain(priced.line.line.quantity)
+        detail["UnitPrice"] = priced.line.rate
+    _put_ref(detail, "TaxCodeRef", priced.tax_code)
+    _put(detail, "ServiceDate", priced.service_date.isoformat() if priced.service_date is not None else None)
+    _put_ref(detail, "ClassRef", priced.class_id)
+    body: dict[str, Any] = {
+        "LineNum": number,
+        "DetailType": "SalesItemLineDetail",
+        "Amount": priced.line.amount,
+        "SalesItemLineDetail": detail,
+    }
+    description = mender.fit(
+        priced.description, texts.DESCRIPTION_LENGTH, f"description of line {number}", one_line=False, free_text=True
+    )
+    _put(body, "Description", description)
+    return body
+
+
+def address(account: Mapping[str, Any], kind: str, mender: Mender) -> dict[str, str]:
+    """``billing`` or ``shipping`` address of an account: each line of the street on its own, at most five.
+
+    More lines than five share the last one.
+    """
+    lines = [" ".join(line.split()) for line in texts.clean(account[f"{kind}_street"]).split("\n")]
+    lines = [line for line in lines if line]
+    if len(lines) > texts.ADDRESS_LINES:
+        kept = texts.ADDRESS_LINES - 1
+        lines = [*lines[:kept], ", ".join(lines[kept:])]
+    found = {
+        f"Line{number}": mender.fit(line, texts.ADDRESS_LINE_LENGTH, f"{kind} street")
+        for number, line in enumerate(lines, start=1)
+    }
+    for name, column, limit in (
+        ("City", "city", texts.CITY_LENGTH),
+        ("CountrySubDivisionCode", "state", texts.STATE_LENGTH),
+        ("PostalCode", "postal_code", texts.POSTAL_CODE_LENGTH),
+        ("Country", "country", texts.COUNTRY_LENGTH),
+    ):
+        found[name] = mender.fit(account[f"{kind}_{column}"], limit, f"{kind} {column.replace('_', ' ')}")
+    return {name: text for name, text in found.items() if text}
+
+
+def customer(
+    account: Mapping[str, Any],
+    display_name: str,
+    *,
+    email: str | None,
+    term_id: str | None,
+    currency: str | None,
+    parent: str | None,
+    mender: Mender,
+) -> dict[str, Any]:
+    """The body of a new customer.
+
+    Args:
+        parent: id of the parent customer, or ``$customer:{account_id}``.
+        currency: only where the company has several; it can never be changed.
+    """
+    body: dict[str, Any] = {"DisplayName": display_name}
+    _put(body, "CompanyName", mender.fit(account["name"], texts.COMPANY_NAME_LENGTH, "company name"))
+    _put(body, "PrimaryEmailAddr", {"Address": email} if email else None)
+    phone = texts.clean(account["phone"], one_line=True)
+    # Half a phone number is worse than none.
+    _put(body, "PrimaryPhone", {"FreeFormNumber": phone} if 0 < len(phone) <= texts.PHONE_LENGTH else None)
+    _put(body, "BillAddr", address(account, "billing", mender))
+    _put(body, "ShipAddr", address(account, "shipping", mender))
+    _put_ref(body, "SalesTermRef", term_id)
+    _put_ref(body, "CurrencyRef", currency)
+    body["Notes"] = account_marker(account["id"])
+    if parent is not None:
+        body |= {"ParentRef": {"value": parent}, "Job": True, "BillWithParent": True}
+    return body
+
+
+def item(name: str, sku: str | None, description: str | None, income_account_id: str, mender: Mender) -> dict[str, Any]:
+    """The body of a new item: a service, sold to the given income account."""
+    body: dict[str, Any] = {"Name": name, "Type": "Service"}
+    _put(body, "Sku", mender.fit(sku, texts.SKU_LENGTH, "product code"))
+    _put(
+        body,
+        "Description",
+        mender.fit(description, texts.DESCRIPTION_LENGTH, "product description", one_line=False, free_text=True),
+    )
+    body["IncomeAccountRef"] = {"value": income_account_id}
+    return body
+
+
+def opportunity_write_back(opportunity_id: str, fields: OpportunityFields) -> dict[str, Any]:
+    """What a deal is told of the invoice that the same push creates."""
+    return {
+        "Id": opportunity_id,
+        fields.invoice_id: "$invoice.Id",
+        fields.invoice_number: "$invoice.DocNumber",
+        fields.invoice_url: "$invoice.link",
+        fields.payment_status: "$invoice.status",
+        fields.invoice_balance: "$invoice.Balance",
+    }
+
+
+def opportunity_adoption(opportunity_id: str, found: Mapping[str, Any], link: str, fields: OpportunityFields) -> dict[str, Any]:
+    """What a deal is told of an invoice that exists already.
+
+    Args:
+        found: of ``quickbooks.invoice``: id, doc_number, status, balance, email_status.
+        link: where a person opens the invoice.
+    """
+    status = {"voided": "Voided", "deleted": "Deleted"}.get(found["status"] or "")
+    balance: Decimal | None = found["balance"]
+    body: dict[str, Any] = {"Id": opportunity_id, fields.invoice_id: found["id"]}
+    _put(body, fields.invoice_number, found["doc_number"])
+    body[fields.invoice_url] = link
+    body[fields.payment_status] = status or ("Sent" if found["email_status"] == "EmailSent" else "Invoiced")
+    if balance is not None:
+        body[fields.invoice_balance] = balance
+    return body
+
+
+def account_write_back(account_id: str, customer_id: str, fields: AccountFields) -> dict[str, Any]:
+    """What an account is told of its customer: an id, or ``$customer.Id``."""
+    return {"Id": account_id, fields.customer_id: customer_id}
+
+
+def _put(body: dict[str, Any], name: str, value: Any) -> None:
+    if value:
+        body[name] = value
+
+
+def _put_ref(body: dict[str, Any], name: str, value: str | None) -> None:
+    if value:
+        body[name] = {"value": value}

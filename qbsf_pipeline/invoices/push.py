@@ -1,0 +1,596 @@
+"""How a planned write becomes an API call, once and only once, and what its answer means.
+
+Every write goes through the ledger: its exact body and request id are committed as ``sending`` before the call, its answer
+after it. Whoever finds an entry in ``sending`` while holding the push lock knows that nobody knows: it looks for the object
+in the target by its marker first, and only then repeats the same body under the same request id. A *different* request id
+is used only when the first is proved not to have been carried out, or when Intuit cannot be working on it any more.
+
+Order within a push: customers, items, invoices (in batches), e-mails, write-backs to Salesforce. A record that fails stops
+neither the others nor the later steps of other records.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from qbsf_pipeline.errors import (
+    AccessRefused,
+    OutcomeUnknown,
+    RecordRefused,
+    ServiceError,
+    ServiceUnavailable,
+    StaleRecord,
+)
+from qbsf_pipeline.invoices import approval
+from qbsf_pipeline.invoices.references import (
+    DocumentNumbers,
+    invoice_fields,
+    resolve_body,
+    unresolved_reference,
+)
+from qbsf_pipeline.invoices.remedies import explain
+from qbsf_pipeline.money import parse_json, to_cents, to_json
+from qbsf_pipeline.quickbooks.client import BatchItem, QuickBooksClient
+from qbsf_pipeline.quickbooks.objects import opportunity_in
+from qbsf_pipeline.salesforce.client import SalesforceClient
+from qbsf_pipeline.settings import Environment, Mode, Rules
+from qbsf_pipeline.state.database import State
+from qbsf_pipeline.state.ledger import Finished, LedgerEntry, PlannedWrite, Sending
+
+logger = logging.getLogger(__name__)
+
+FLOW = "invoices"
+CREATES = ("create_customer", "create_item", "create_invoice")
+WRITE_BACKS = ("write_back_account", "write_back_opportunity")
+#: Reads of unclear sends look this far before the moment of sending, for clocks that differ.
+CLOCK_TOLERANCE = timedelta(minutes=10)
+#: Sends are put to work in groups of this many, so that a crash leaves at most this many unclear.
+SEND_GROUP = 20
+SEND_THREADS = 4
+
+
+@dataclass(frozen=True)
+class PushContext:
+    """What a push works with.
+
+    Attributes:
+        document_numbers: for companies that ask for custom transaction numbers.
+        book_close_date: as read shortly before the push; ``None`` where the books are open.
+        clock: now, aware UTC.
+        progress: told in plain words what is being done.
+    """
+
+    state: State
+    quickbooks: QuickBooksClient
+    salesforce: SalesforceClient
+    rules: Rules
+    environment: Environment
+    document_numbers: DocumentNumbers
+    book_close_date: date | None
+    clock: Callable[[], datetime]
+    progress: Callable[[str], None]
+
+
+@dataclass
+class PushOutcome:
+    """What a push came to.
+
+    Attributes:
+        created: QuickBooks objects that were created or found again, by entity, as QuickBooks returned them.
+        sent: invoices that were mailed.
+        written_back: Salesforce records that were written.
+        held: (key, why) of entries that were left alone because the deal changed meanwhile or waits for a person.
+        unavailable: by system, why the push had to stop calling it.
+    """
+
+    created: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    sent: int = 0
+    written_back: int = 0
+    refused: int = 0
+    held: list[tuple[str, str]] = field(default_factory=list)
+    unavailable: dict[str, str] = field(default_factory=dict)
+
+    def count(self, entity: str) -> int:
+        """Objects of one entity that now exist because of this push."""
+        return len(self.created.get(entity, ()))
+
+
+def push(context: PushContext, outcome: PushOutcome) -> None:
+    """Do everything that is ready, and say in ``outcome`` what came of it. The caller holds the push lock.
+
+    Raises:
+        AccessRefused: a connection needs a person; what was done before stands in ``outcome``.
+    """
+    _settle_unclear(context, outcome)
+    for operation in CREATES:
+        if "quickbooks" in outcome.unavailable:
+            break
+        entries = _runnable(context, operation, outcome)
+        if operation == "create_invoice" and entries:
+            entries = _still_true(context, entries, outcome)
+        for group in _chunks(entries, context.rules.push.quickbooks_batch):
+            if "quickbooks" in outcome.unavailable:
+                break
+            _create(context, group, outcome)
+        if entries and operation in {entry.operation for entry in context.state.ledger.sending(FLOW)}:
+            _settle_unclear(context, outcome)
+    if "quickbooks" not in outcome.unavailable:
+        _send(context, outcome)
+    for operation in WRITE_BACKS:
+        if "salesforce" in outcome.unavailable:
+            break
+        _write_back(context, operation, outcome)
+
+
+# What may run
+
+
+def _runnable(context: PushContext, operation: str, outcome: PushOutcome) -> list[LedgerEntry]:
+    """Ready entries of one operation whose dependencies are done and that are approved where the mode asks for it."""
+    ledger = context.state.ledger
+    ready = ledger.ready(FLOW, context.clock())
+    needs_approval = context.environment.mode is Mode.APPROVE
+    allowed = approval.allowed_keys(ready, context.state.approvals.decisions(), needs_approval=needs_approval)
+    runnable: list[LedgerEntry] = []
+    for entry in ready:
+        if entry.operation != operation:
+            continue
+        if entry.key not in allowed:
+            outcome.held.append((entry.key, "waits for approval"))
+        elif all(_is_done(context, key) for key in entry.depends_on):
+            runnable.append(entry)
+    return runnable
+
+
+def _is_done(context: PushContext, key: str) -> bool:
+    entry = context.state.ledger.entry(key)
+    return entry is not None and entry.status == "done"
+
+
+def _still_true(context: PushContext, entries: list[LedgerEntry], outcome: PushOutcome) -> list[LedgerEntry]:
+    """Invoices whose deal still is what it was when it was planned; one Salesforce call for up to 2,000 deals.
+
+    A deal that was edited, reopened, deleted or invoiced by hand since then is left for the next pass, which plans it anew.
+    """
+    fields = context.rules.salesforce.opportunity
+    wanted = ["Id", "IsWon", "Amount", "AccountId", fields.invoice_id]
+    try:
+        found = context.salesforce.retrieve("Opportunity", [entry.source_id for entry in entries], wanted)
+    except ServiceUnavailable as error:
+        outcome.unavailable["salesforce"] = error.message
+        return []
+    kept: list[LedgerEntry] = []
+    for entry in entries:
+        record = found.get(entry.source_id)
+        if record is None:
+            outcome.held.append((entry.key, "the opportunity is no longer there"))
+        elif not record.get("IsWon"):
+            outcome.held.append((entry.key, "the opportunity is no longer won"))
+        elif record.get(fields.invoice_id):
+            outcome.held.append((entry.key, "somebody wrote an invoice id on the opportunity"))
+        elif record.get("AccountId") != entry.account_id:
+            outcome.held.append((entry.key, "the opportunity was moved to another account"))
+        elif _cents(record.get("Amount")) not in (None, entry.amount):
+            outcome.held.append((entry.key, "the amount was changed"))
+        elif context.book_close_date is not None and entry.txn_date is not None and entry.txn_date <= context.book_close_date:
+            outcome.held.append((entry.key, "the books were closed for its date"))
+        else:
+            kept.append(entry)
+    return kept
+
+
+# Creating
+
+
+def _create(context: PushContext, entries: Sequence[LedgerEntry], outcome: PushOutcome) -> None:
+    """Send up to thirty creates of one kind in one batch call, under a request id that the ledger holds beforehand."""
+    group_id = uuid.uuid4().hex
+    sendings: list[Sending] = []
+    by_bid: dict[str, LedgerEntry] = {}
+    items: list[BatchItem] = []
+    for entry in entries:
+        missing = unresolved_reference(entry, context.state.ledger)
+        if missing is not None:
+            _give_up(context, entry, "missing_reference", f"{missing} does not exist in QuickBooks yet", outcome)
+            continue
+        position = len(items) + 1
+        body = to_json(resolve_body(entry, context.state.ledger, context.document_numbers))
+        sendings.append(Sending(entry.key, group_id, body, group_id, position))
+        items.append(BatchItem(str(position), "create", entry.target_object, body))
+        by_bid[str(position)] = entry
+    if not items:
+        return
+    context.state.ledger.start(sendings, context.clock())
+    context.progress(f"creating {len(items)} {entries[0].target_object.lower()}s in QuickBooks")
+    _send_batch(context, items, by_bid, group_id, outcome)
+
+
+def _send_batch(
+    context: PushContext, items: list[BatchItem], by_bid: dict[str, LedgerEntry], group_id: str, outcome: PushOutcome
+) -> None:
+    now = context.clock
+    try:
+        answers = context.quickbooks.batch(items, group_id)
+    except OutcomeUnknown as error:
+        logger.warning("no answer to a batch of %d: %s (%s)", len(items), error.code, error.message)
+        return  # stays in sending; settled by looking
+    except ServiceUnavailable as error:
+        outcome.unavailable["quickbooks"] = error.message
+        for entry in by_bid.values():
+            context.state.ledger.fail(entry.key, error.code, error.message, now() + _first_wait(context), now())
+        return
+    except AccessRefused:
+        for entry in by_bid.values():
+            context.state.ledger.release(entry.key, now())
+        raise
+    except RecordRefused as error:
+        # The call as a whole was refused, nothing in it was done: one bad record must not stop the others.
+        if len(items) == 1:
+            _refused(context, by_bid[items[0].bid], error, outcome)
+            return
+        for entry in by_bid.values():
+            context.state.ledger.release(entry.key, now())
+        for entry in by_bid.values():
+            _create(context, [entry], outcome)
+        return
+    finished: list[Finished] = []
+    for bid, entry in by_bid.items():
+        answer = answers[bid]
+        if isinstance(answer, ServiceError):
+            _refused(context, entry, answer, outcome)
+        else:
+            finished.append(Finished(entry.key, str(answer["Id"]), to_json(answer)))
+            outcome.created.setdefault(entry.target_object, []).append(answer)
+    context.state.ledger.finish_many(finished, now())
+    for bid, entry in by_bid.items():
+        answer = answers[bid]
+        if not isinstance(answer, ServiceError) and entry.operation == "create_invoice":
+            _compare_total(context, entry, answer, outcome)
+
+
+def _refused(context: PushContext, entry: LedgerEntry, error: ServiceError, outcome: PushOutcome) -> None:
+    """What follows from the refusal of one item of a batch that was answered."""
+    now = context.clock()
+    if isinstance(error, OutcomeUnknown):
+        return  # stays in sending
+    if isinstance(error, ServiceUnavailable) or (isinstance(error, RecordRefused) and error.code in ("6240", "6140", "5010")):
+        # 6240: the name was taken since the pull: the next plan picks another one, or finds the customer.
+        # 6140: the number was taken: the next attempt takes the next number.
+        if error.code == "6140":
+            context.document_numbers.skip()
+        if entry.attempts + 1 >= context.rules.push.attempts:
+            _give_up(context, entry, error.code, error.message, outcome)
+        else:
+            wait = timedelta(0) if error.code == "6140" else _wait(context, entry.attempts + 1)
+            context.state.ledger.fail(entry.key, error.code, error.message, now + wait, now)
+            outcome.refused += 1
+        return
+    _give_up(context, entry, error.code, error.message, outcome)
+
+
+def _give_up(context: PushContext, entry: LedgerEntry, code: str, message: str, outcome: PushOutcome) -> None:
+    context.state.ledger.bury(entry.key, code, explain(entry, code, message), context.clock())
+    outcome.refused += 1
+    logger.warning("%s %s refused: %s %s", entry.operation, entry.source_id, code, message)
+
+
+def _compare_total(context: PushContext, entry: LedgerEntry, invoice: dict[str, Any], outcome: PushOutcome) -> None:
+    """QuickBooks' total without tax must be the deal's to the cent; if it is not, the invoice is not mailed."""
+    tax = _cents((invoice.get("TxnTaxDetail") or {}).get("TotalTax")) or Decimal(0)
+    net = (_cents(invoice.get("TotalAmt")) or Decimal(0)) - tax
+    if entry.amount is None or net == to_cents(entry.amount):
+        return
+    for send in context.state.ledger.entries(flow=FLOW, opportunity_id=entry.opportunity_id):
+        if send.operation == "send_invoice" and send.status in ("planned", "failed"):
+            text = (
+                f"QuickBooks made invoice {invoice.get('DocNumber') or invoice.get('Id')} with {net} {entry.currency} before tax, "
+                f"but the deal is {entry.amount} {entry.currency}. It was not e-mailed. Correct or void it in QuickBooks; "
+                "send it from there."
+            )
+            context.state.ledger.bury(send.key, "total_differs", text, context.clock())
+            outcome.refused += 1
+
+
+# Settling what is unclear
+
+
+def _settle_unclear(context: PushContext, outcome: PushOutcome) -> None:
+    """Find out what became of entries in ``sending``: look first, then repeat the same request or wait."""
+    unclear = context.state.ledger.sending(FLOW)
+    if not unclear:
+        return
+    context.progress(f"looking for {len(unclear)} writes whose answer was lost")
+    by_group: dict[str, list[LedgerEntry]] = {}
+    for entry in unclear:
+        if entry.operation in CREATES:
+            by_group.setdefault(entry.group_id or entry.key, []).append(entry)
+    try:
+        marked = _invoices_by_marker(context, [entry for entry in unclear if entry.operation == "create_invoice"])
+        for group in by_group.values():
+            _settle_group(context, sorted(group, key=lambda entry: entry.group_position or 0), marked, outcome)
+        _settle_sends(context, [entry for entry in unclear if entry.operation == "send_invoice"], outcome)
+    except (ServiceUnavailable, OutcomeUnknown) as error:
+        outcome.unavailable["quickbooks"] = error.message
+    for entry in unclear:
+        if entry.operation in WRITE_BACKS:
+            # An update by id may be repeated: it writes the same values again.
+            context.state.ledger.release(entry.key, context.clock())
+
+
+def _invoices_by_marker(context: PushContext, entries: list[LedgerEntry]) -> dict[str, list[dict[str, Any]]]:
+    if not entries:
+        return {}
+    since = min(entry.sending_at or entry.created_at for entry in entries) - CLOCK_TOLERANCE
+    found: dict[str, list[dict[str, Any]]] = {}
+    for invoice in context.quickbooks.invoices_created_since(since):
+        opportunity_id = opportunity_in(invoice.get("PrivateNote") or "")
+        if opportunity_id is not None:
+            found.setdefault(opportunity_id[:15], []).append(invoice)
+    return found
+
+
+def _settle_group(
+    context: PushContext, group: list[LedgerEntry], marked: dict[str, list[dict[str, Any]]], outcome: PushOutcome
+) -> None:
+    found: dict[str, dict[str, Any]] = {}
+    for entry in group:
+        record = _find_created(context, entry, marked, outcome)
+        if record is not None:
+            found[entry.key] = record
+    finished = [
+        Finished(entry.key, str(found[entry.key]["Id"]), to_json(found[entry.key])) for entry in group if entry.key in found
+    ]
+    context.state.ledger.finish_many(finished, context.clock())
+    for entry in group:
+        if entry.key in found:
+            outcome.created.setdefault(entry.target_object, []).append(found[entry.key])
+            if entry.operation == "create_invoice":
+                _compare_total(context, entry, found[entry.key], outcome)
+    lost = [entry for entry in group if entry.key not in found and _status(context, entry) == "sending"]
+    if not lost:
+        return
+    whole_group_lost = len(lost) == len(context.state.ledger.group(group[0].group_id)) if group[0].group_id else True
+    if whole_group_lost:
+        items = [BatchItem(str(entry.group_position), "create", entry.target_object, entry.sent_body or "") for entry in lost]
+        by_bid = {str(entry.group_position): entry for entry in lost}
+        _send_batch(context, items, by_bid, str(lost[0].request_id), outcome)
+        return
+    # Part of the batch was carried out. Repeating it under the same id could double that part on a server that did not
+    # finish the first one; another id is safe once Intuit can no longer be working on the first.
+    for entry in lost:
+        waited = context.clock() - (entry.sending_at or entry.created_at)
+        if waited >= timedelta(seconds=context.rules.push.unknown_outcome_wait_seconds):
+            context.state.ledger.release(entry.key, context.clock())
+        else:
+            outcome.held.append((entry.key, "its answer was lost; it is looked for again in the next pass"))
+
+
+def _find_created(
+    context: PushContext, entry: LedgerEntry, marked: dict[str, list[dict[str, Any]]], outcome: PushOutcome
+) -> dict[str, Any] | None:
+    if entry.operation == "create_invoice":
+        invoices = marked.get(entry.source_id[:15], [])
+        if len(invoices) > 1:
+            numbers = ", ".join(str(invoice.get("DocNumber") or invoice["Id"]) for invoice in invoices)
+            text = f"QuickBooks holds more than one invoice of this deal ({numbers}). Void all but one in QuickBooks."
+            context.state.ledger.bury(entry.key, "duplicate_invoice", text, context.clock())
+            outcome.refused += 1
+            return None
+        return invoices[0] if invoices else None
+    body = parse_json(entry.sent_body or "{}")
+    if entry.operation == "create_customer":
+        for entity, record in context.quickbooks.find_by_name(str(body["DisplayName"])):
+            if entity == "Customer" and entry.source_id[:15] in str(record.get("Notes") or ""):
+                return record
+        return None
+    matches = context.quickbooks.query("Item", f"Name = {context.quickbooks.quoted(str(body['Name']))} AND Active IN (true,false)")
+    return matches[0] if matches else None
+
+
+def _settle_sends(context: PushContext, entries: list[LedgerEntry], outcome: PushOutcome) -> None:
+    for group in _chunks(entries, 100):
+        ids = {entry.key: _invoice_id(context, entry) for entry in group}
+        quoted = ",".join(context.quickbooks.quoted(invoice_id) for invoice_id in ids.values())
+        invoices = {str(invoice["Id"]): invoice for invoice in context.quickbooks.query("Invoice", f"Id IN ({quoted})")}
+        for entry in group:
+            invoice = invoices.get(ids[entry.key])
+            if invoice is not None and invoice.get("EmailStatus") == "EmailSent":
+                _sent(context, entry, invoice, outcome)
+            else:
+                _send_one(context, entry, str(entry.request_id), outcome)
+
+
+# Sending
+
+
+def _send(context: PushContext, outcome: PushOutcome) -> None:
+    """Have QuickBooks mail the invoices; a send that fails is retried as a send, never as an invoice."""
+    entries = _runnable(context, "send_invoice", outcome)
+    if not entries:
+        return
+    context.progress(f"e-mailing {len(entries)} invoices from QuickBooks")
+    with ThreadPoolExecutor(SEND_THREADS) as pool:
+        for group in _chunks(entries, SEND_GROUP):
+            if "quickbooks" in outcome.unavailable:
+                return
+            ids = {entry.key: uuid.uuid4().hex for entry in group}
+            context.state.ledger.start([Sending(entry.key, ids[entry.key], "", None, None) for entry in group], context.clock())
+            list(pool.map(lambda entry, ids=ids: _send_one(context, entry, ids[entry.key], outcome), group))
+
+
+def _send_one(context: PushContext, entry: LedgerEntry, request_id: str, outcome: PushOutcome) -> None:
+    now = context.clock
+    try:
+        invoice = context.quickbooks.send_invoice(_invoice_id(context, entry), request_id)
+    except OutcomeUnknown as error:
+        logger.warning("no answer to the e-mail of %s: %s", entry.source_id, error.code)
+        return
+    except ServiceUnavailable as error:
+        outcome.unavailable["quickbooks"] = error.message
+        context.state.ledger.fail(entry.key, error.code, error.message, now() + _first_wait(context), now())
+        return
+    except StaleRecord as error:
+        context.state.ledger.fail(entry.key, error.code, error.message, now() + _wait(context, entry.attempts + 1), now())
+        return
+    except RecordRefused as error:
+        _give_up(context, entry, error.code, error.message, outcome)
+        return
+    except AccessRefused as error:
+        outcome.unavailable["quickbooks"] = error.message
+        context.state.ledger.release(entry.key, now())
+        return
+    _sent(context, entry, invoice, outcome)
+
+
+def _sent(context: PushContext, entry: LedgerEntry, invoice: dict[str, Any], outcome: PushOutcome) -> None:
+    context.state.ledger.finish(entry.key, str(invoice["Id"]), to_json(invoice), context.clock())
+    outcome.sent += 1
+    created = outcome.created.setdefault("Invoice", [])
+    created[:] = [known for known in created if str(known["Id"]) != str(invoice["Id"])] + [invoice]
+    written = [
+        other
+        for other in context.state.ledger.entries(flow=FLOW, opportunity_id=entry.opportunity_id)
+        if other.operation == "write_back_opportunity"
+    ]
+    if any(other.status == "done" for other in written) and not any(other.key.endswith(":sent") for other in written):
+        # The deal was told "Invoiced" while the e-mail failed; now it is "Sent".
+        context.state.ledger.enqueue([_late_status(entry, written[0])], entry.batch or "", context.clock())
+
+
+def _late_status(entry: LedgerEntry, written: LedgerEntry) -> PlannedWrite:
+    fields = parse_json(written.payload)
+    status = {name: value for name, value in fields.items() if value == "$invoice.status" or name == "Id"}
+    return PlannedWrite(
+        key=f"{written.key.rsplit(':', 1)[0]}:sent",
+        plan_id=entry.plan_id,
+        flow=FLOW,
+        operation="write_back_opportunity",
+        target_system="salesforce",
+        target_object="Opportunity",
+        source_object=entry.source_object,
+        source_id=entry.source_id,
+        account_id=entry.account_id,
+        opportunity_id=entry.opportunity_id,
+        depends_on=(entry.key,),
+        payload=to_json(status),
+        reason="The invoice was e-mailed after the deal had been told of it",
+        decided_from=entry.decided_from,
+        label=entry.label,
+        customer_name=entry.customer_name,
+        amount=entry.amount,
+        currency=entry.currency,
+        txn_date=entry.txn_date,
+        due_date=entry.due_date,
+        position=entry.position + 10,
+    )
+
+
+# Writing back
+
+
+def _write_back(context: PushContext, operation: str, outcome: PushOutcome) -> None:
+    """Write ids, links and status to Salesforce, in collections, ordered by account so that no two calls lock one account."""
+    entries = sorted(_runnable(context, operation, outcome), key=lambda entry: (entry.account_id or "", entry.source_id))
+    for group in _chunks(entries, context.rules.push.salesforce_batch):
+        records = [{"Id": entry.source_id, **_resolved_fields(context, entry)} for entry in group]
+        bodies = {entry.key: to_json(record) for entry, record in zip(group, records, strict=True)}
+        now = context.clock
+        context.state.ledger.start(
+            [Sending(entry.key, uuid.uuid4().hex, bodies[entry.key], None, None) for entry in group], now()
+        )
+        context.progress(f"writing {len(group)} {group[0].target_object.lower()} records back to Salesforce")
+        try:
+            results = context.salesforce.update(group[0].target_object, records, batch=context.rules.push.salesforce_batch)
+        except (ServiceUnavailable, OutcomeUnknown) as error:
+            outcome.unavailable["salesforce"] = error.message
+            for entry in group:
+                context.state.ledger.fail(entry.key, error.code, error.message, now() + _first_wait(context), now())
+            return
+        except RecordRefused as error:
+            for entry in group:
+                _give_up(context, entry, error.code, error.message, outcome)
+            continue
+        finished: list[Finished] = []
+        for entry, result in zip(group, results, strict=True):
+            if result.success:
+                finished.append(Finished(entry.key, entry.source_id, bodies[entry.key]))
+            elif result.code in _RETRIED_BY_SALESFORCE and entry.attempts + 1 < context.rules.push.attempts:
+                wait = now() + _wait(context, entry.attempts + 1)
+                context.state.ledger.fail(entry.key, str(result.code), str(result.message), wait, now())
+                outcome.refused += 1
+            else:
+                _give_up(context, entry, str(result.code), str(result.message), outcome)
+        context.state.ledger.finish_many(finished, now())
+        outcome.written_back += len(finished)
+
+
+_RETRIED_BY_SALESFORCE = frozenset(
+    {"UNABLE_TO_LOCK_ROW", "QUERY_TIMEOUT", "SERVER_UNAVAILABLE", "UNKNOWN_EXCEPTION", "ENTITY_IS_LOCKED", "REQUEST_LIMIT_EXCEEDED"}
+)
+
+
+def _resolved_fields(context: PushContext, entry: LedgerEntry) -> dict[str, Any]:
+    fields = {name: value for name, value in parse_json(entry.payload).items() if name != "Id"}
+    if entry.operation == "write_back_account":
+        customer = _newest(context, entry, ("create_customer",))
+        known = {"$customer.Id": customer.result_id} if customer is not None else {}
+    else:
+        invoice = _newest(context, entry, ("send_invoice", "create_invoice"))
+        known = invoice_fields(parse_json(invoice.result or "{}"), context.environment) if invoice is not None else {}
+    return {name: known.get(value, value) if isinstance(value, str) else value for name, value in fields.items()}
+
+
+def _newest(context: PushContext, entry: LedgerEntry, operations: tuple[str, ...]) -> LedgerEntry | None:
+    """The first of the operations that is done for this deal (or account)."""
+    if entry.operation == "write_back_account":
+        candidates: Iterable[LedgerEntry | None] = (context.state.ledger.entry(key) for key in entry.depends_on)
+    else:
+        candidates = context.state.ledger.entries(flow=FLOW, opportunity_id=entry.opportunity_id)
+    done = [candidate for candidate in candidates if candidate is not None and candidate.status == "done"]
+    for operation in operations:
+        for candidate in done:
+            if candidate.operation == operation:
+                return candidate
+    return None
+
+
+# Small things
+
+
+def _invoice_id(context: PushContext, entry: LedgerEntry) -> str:
+    for key in entry.depends_on:
+        dependency = context.state.ledger.entry(key)
+        if dependency is not None and dependency.operation == "create_invoice" and dependency.result_id:
+            return dependency.result_id
+    raise LookupError(f"{entry.key} has no invoice to send")
+
+
+def _status(context: PushContext, entry: LedgerEntry) -> str:
+    current = context.state.ledger.entry(entry.key)
+    return current.status if current is not None else "gone"
+
+
+def _cents(value: Any) -> Decimal | None:
+    return None if value is None else to_cents(Decimal(str(value)))
+
+
+def _first_wait(context: PushContext) -> timedelta:
+    return timedelta(seconds=context.rules.push.first_wait_seconds)
+
+
+def _wait(context: PushContext, attempts: int) -> timedelta:
+    """Twice as long after each attempt, from the rules' first wait to their longest."""
+    seconds = context.rules.push.first_wait_seconds * 2 ** min(attempts - 1, 20)
+    return timedelta(seconds=min(seconds, context.rules.push.longest_wait_seconds))
+
+
+def _chunks(entries: Sequence[LedgerEntry], size: int) -> Iterator[Sequence[LedgerEntry]]:
+    for start in range(0, len(entries), size):
+        yield entries[start : start + size]

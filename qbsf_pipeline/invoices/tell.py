@@ -1,0 +1,125 @@
+"""Puts into the outbox what people must be told about invoices, each thing once. Sending is the outbox's business."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+
+import polars as pl
+
+from qbsf_pipeline.invoices.messages import InvoiceTold, invoice_summary, problem_messages, resolved_messages
+from qbsf_pipeline.invoices.remedies import remedy
+from qbsf_pipeline.money import parse_json
+from qbsf_pipeline.settings import Settings
+from qbsf_pipeline.state.database import State
+from qbsf_pipeline.state.failures import Problem, Reason
+from qbsf_pipeline.state.ledger import LedgerEntry
+
+FLOW = "invoices"
+#: A write that failed this often is told, although it goes on being tried.
+TOLD_AFTER_ATTEMPTS = 3
+
+
+def tell_invoices(state: State, settings: Settings, instance_url: str, now: datetime) -> int:
+    """Tell finance of the invoices that were made and not told yet. Returns how many invoices.
+
+    Args:
+        instance_url: base URL of the Salesforce org, for links to deals.
+    """
+    entries = state.ledger.unannounced(FLOW, "create_invoice")
+    if not entries:
+        return 0
+    told: list[InvoiceTold] = []
+    for entry in entries:
+        deal = state.ledger.entries(flow=FLOW, opportunity_id=entry.opportunity_id)
+        sent = next((other for other in deal if other.operation == "send_invoice" and other.status == "done"), None)
+        invoice = parse_json((sent or entry).result or "{}")
+        amount = invoice.get("TotalAmt")
+        told.append(
+            InvoiceTold(
+                key=entry.key,
+                number=str(invoice.get("DocNumber") or entry.result_id),
+                customer=entry.customer_name or "",
+                deal=entry.label,
+                amount=Decimal(str(amount)) if amount is not None else (entry.amount or Decimal(0)),
+                currency=entry.currency or "",
+                due_date=_date(invoice.get("DueDate")) or entry.due_date,
+                emailed_to=str((invoice.get("BillEmail") or {}).get("Address") or "") or None if sent else None,
+                invoice_link=settings.environment.quickbooks_link("invoice", "txnId", str(entry.result_id)),
+                deal_link=deal_link(instance_url, entry.source_id),
+            )
+        )
+    messages = invoice_summary(told, settings.environment.slack_finance_channel, settings.rules.slack.invoices_per_message)
+    with state.transaction():
+        state.outbox.put(messages, now)
+        state.ledger.announce([entry.key for entry in entries], now)
+    return len(told)
+
+
+def tell_problems(state: State, settings: Settings, problems: Sequence[Problem], now: datetime) -> int:
+    """Tell of problems that are new, changed or went away. Returns how many records have a problem now.
+
+    Args:
+        problems: the complete set of records of this flow that need a person now.
+    """
+    channel, single = settings.environment.alerts_channel, settings.rules.slack.single_failures
+    with state.transaction():
+        changes = state.failures.report(problems, FLOW, now)
+        state.outbox.put(problem_messages(changes.new, changes.changed, channel, single), now)
+        state.outbox.put(resolved_messages(changes.resolved, channel, single), now)
+    return len(problems)
+
+
+def problems_of(refusals: pl.DataFrame, entries: Sequence[LedgerEntry], instance_url: str) -> list[Problem]:
+    """The records that need a person: deals that were refused, and writes that a service refused for good or again and again.
+
+    Args:
+        refusals: one row for each reason: opportunity_id, deal, amount, currency, code, reason, remedy, position.
+        entries: what stands failed or dead in the ledger and still matters.
+        instance_url: base URL of the Salesforce org.
+    """
+    problems: dict[str, Problem] = {}
+    for keys, rows in refusals.sort("opportunity_id", "position").group_by(["opportunity_id"], maintain_order=True):
+        opportunity_id = str(keys[0])
+        first: Mapping[str, object] = rows.row(0, named=True)
+        problems[opportunity_id] = Problem(
+            key=f"{FLOW}:{opportunity_id}",
+            flow=FLOW,
+            source_object="Opportunity",
+            source_id=opportunity_id,
+            label=str(first["deal"]),
+            link=deal_link(instance_url, opportunity_id),
+            kind="refused",
+            reasons=tuple(Reason(row["code"], row["reason"], row["remedy"]) for row in rows.iter_rows(named=True)),
+            amount=None if first["amount"] is None else Decimal(str(first["amount"])),
+            currency=None if first["currency"] is None else str(first["currency"]),
+        )
+    for entry in entries:
+        if entry.status == "failed" and entry.attempts < TOLD_AFTER_ATTEMPTS:
+            continue
+        source_id = entry.opportunity_id or entry.source_id
+        reason = Reason(entry.error_code or "", entry.error_message or "", remedy(entry.error_code or ""))
+        known = problems.get(source_id)
+        problems[source_id] = Problem(
+            key=f"{FLOW}:{source_id}",
+            flow=FLOW,
+            source_object="Opportunity" if entry.opportunity_id else entry.source_object,
+            source_id=source_id,
+            label=known.label if known else entry.label,
+            link=deal_link(instance_url, source_id, "Opportunity" if entry.opportunity_id else entry.source_object),
+            kind="failed",
+            reasons=(*(known.reasons if known else ()), reason),
+            amount=entry.amount,
+            currency=entry.currency,
+        )
+    return list(problems.values())
+
+
+def deal_link(instance_url: str, record_id: str, record_object: str = "Opportunity") -> str:
+    """A link that opens a Salesforce record."""
+    return f"{instance_url}/lightning/r/{record_object}/{record_id}/view"
+
+
+def _date(value: object) -> date | None:
+    return date.fromisoformat(str(value)) if value else None

@@ -1,0 +1,117 @@
+"""What Dagster itself must tell people: runs that failed, gates that closed; and the job that sends delayed messages."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from qbsf_pipeline.invoices.messages import gate_message
+from qbsf_pipeline.resources import Doors, DoorsResource, WarehouseResource
+from qbsf_pipeline.settings import Mode, ScheduleRules
+from qbsf_pipeline.slack.blocks import escape, link, section
+from qbsf_pipeline.state.outbox import Message
+from qbsf_pipeline.steps import TOLD_TAG, deliver_messages
+
+
+@dg.op(description="Sends the messages that wait in the outbox, in order.")
+def send_waiting_messages(context: dg.OpExecutionContext, doors: DoorsResource, warehouse: WarehouseResource) -> None:
+    """Send what Slack did not take before."""
+    opened = doors.open(warehouse)
+    delivered = deliver_messages(opened, budget_seconds=120.0)
+    if delivered is None:
+        context.log.info("no Slack token, or a mode that tells nobody")
+    else:
+        context.log.info(f"{delivered.sent} sent, {delivered.waiting} wait, {delivered.dead} could not be delivered")
+
+
+@dg.job(name="deliver_messages", executor_def=dg.in_process_executor, description="Sends the messages that wait in the outbox.")
+def messages_job() -> None:
+    """One step: send what waits."""
+    send_waiting_messages()
+
+
+def tell_failed_run(opened: Doors, instance: dg.DagsterInstance, run_id: str, job_name: str, error: str | None) -> bool:
+    """Put a failed run into the outbox, once; a closed gate is told as what it is. Returns whether something was to be told.
+
+    An outage of a service was told by the step that met it, and is not told again.
+    """
+    settings = opened.settings
+    run_link = f"{settings.rules.schedules.dagster_url}/runs/{run_id}"
+    closed = closed_checks(instance, run_id)
+    channel = settings.environment.alerts_channel
+    if closed:
+        plan = opened.state.ledger.newest_batch("invoices") or "none"
+        message = gate_message(plan, closed, run_link, channel)
+    elif _was_told(instance, run_id):
+        return False
+    else:
+        text = f":x: *The run {escape(job_name)} failed.*\n{escape((error or 'no reason was given')[:1500])}\n{link(run_link, 'Open the run')}"
+        message = Message(
+            dedupe_key=f"run:{run_id}",
+            channel=channel,
+            text=f"The run {job_name} failed",
+            blocks=[section(text)],
+            thread_of=None,
+            kind="run",
+        )
+    opened.state.outbox.put([message], opened.now())
+    return True
+
+
+def closed_checks(instance: dg.DagsterInstance, run_id: str) -> list[tuple[str, str]]:
+    """(name, finding) of the blocking checks that did not pass in a run."""
+    records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
+    found: list[tuple[str, str]] = []
+    for record in records:
+        event = record.event_log_entry.dagster_event
+        if event is None:
+            continue
+        evaluation = event.asset_check_evaluation_data
+        if not evaluation.passed and evaluation.blocking:
+            found.append((evaluation.check_name, evaluation.description or ""))
+    return found
+
+
+def _was_told(instance: dg.DagsterInstance, run_id: str) -> bool:
+    records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
+    for record in records:
+        event = record.event_log_entry.dagster_event
+        failure = None if event is None else event.step_failure_data.user_failure_data
+        if failure is not None and TOLD_TAG in failure.metadata:
+            return True
+    return False
+
+
+def sensors(mode: Mode, rules: ScheduleRules) -> Sequence[dg.SensorDefinition]:
+    """The sensors that tell people; none in a mode that tells nobody."""
+    if not mode.writes:
+        return []
+
+    @dg.run_failure_sensor(
+        name="failed_run_sensor",
+        monitor_all_code_locations=False,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=rules.messages_every_seconds,
+        description="Tells of every failed run, with a link to it, through the outbox: a message that fails is not lost.",
+    )
+    def failed_run_sensor(context: dg.RunFailureSensorContext, doors: DoorsResource, warehouse: WarehouseResource) -> None:
+        run = context.dagster_run
+        error = context.failure_event.message
+        tell_failed_run(doors.open(warehouse), context.instance, run.run_id, run.job_name, error)
+
+    @dg.sensor(
+        name="messages_sensor",
+        job=messages_job,
+        minimum_interval_seconds=rules.messages_every_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Sends messages that wait, such as after Slack was down.",
+    )
+    def messages_sensor(
+        context: dg.SensorEvaluationContext, doors: DoorsResource, warehouse: WarehouseResource
+    ) -> dg.RunRequest | dg.SkipReason:
+        opened = doors.open(warehouse)
+        due = opened.state.outbox.due(opened.now())
+        if not due:
+            return dg.SkipReason("no message waits")
+        return dg.RunRequest(run_key=f"{due[0].entry_id}-{due[0].attempts}")
+
+    return [failed_run_sensor, messages_sensor]

@@ -1,0 +1,1 @@
+"""Slack: posting messages, building them, and delivering the outbox."""

@@ -1,0 +1,366 @@
+"""The tables of the state database as SQLAlchemy sees them. The migrations make them; a test holds the two equal.
+
+Belongs here: columns and how values are stored. Does not belong here: what may be done to a row.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Dialect,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+
+def storable(value: str) -> str:
+    """``value`` as both databases can keep it: U+0000 and halves of surrogate pairs become U+FFFD."""
+    if "\x00" in value:
+        value = value.replace("\x00", "\ufffd")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        # A pair of halves is one character; a half alone is none.
+        value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value
+
+
+class StoredText(TypeDecorator[str]):
+    """Text of any length, made :func:`storable`."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else storable(value)
+
+
+class Exact(TypeDecorator[Decimal]):
+    """A Decimal as the text of its plain number, so that no database can round it."""
+
+    impl = String(48)
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:
+        return None if value is None else format(value, "f")
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        return None if value is None else Decimal(value)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware instant, UTC, to the microsecond. In SQLite a text of fixed width, which sorts as time does."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(String(27))
+        return dialect.type_descriptor(DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"an instant without a time zone cannot be stored: {value!r}")
+        instant = value.astimezone(UTC)
+        return instant.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if dialect.name == "sqlite" else instant
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if isinstance(value, str):
+            return datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+        instant: datetime = value
+        return instant.astimezone(UTC)
+
+
+def one_of(column: str, *values: str) -> str:
+    """The text of a CHECK that ``column`` holds one of ``values``."""
+    return f"{column} IN ({', '.join(repr(value) for value in values)})"
+
+
+LEDGER_STATUSES = ("planned", "sending", "done", "failed", "dead", "withdrawn")
+REVIEW_STATUSES = ("open", "linked", "create", "ignored", "closed")
+FAILURE_STATUSES = ("open", "resolved", "dismissed")
+OUTBOX_STATUSES = ("waiting", "sending", "sent", "dead")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+#: One row for each write that was ever planned. Triggers keep a row that is done as it is, for ever.
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("key", StoredText, primary_key=True),
+    Column("plan_id", StoredText, nullable=False),
+    Column("batch", StoredText, nullable=False),
+    Column("flow", StoredText, nullable=False),
+    Column("operation", StoredText, nullable=False),
+    Column("target_system", StoredText, nullable=False),
+    Column("target_object", StoredText, nullable=False),
+    Column("source_object", StoredText, nullable=False),
+    Column("source_id", StoredText, nullable=False),
+    Column("account_id", StoredText),
+    Column("opportunity_id", StoredText),
+    Column("depends_on", StoredText, nullable=False),
+    Column("payload", StoredText, nullable=False),
+    Column("reason", StoredText, nullable=False),
+    Column("decided_from", StoredText, nullable=False),
+    Column("label", StoredText, nullable=False),
+    Column("customer_name", StoredText),
+    Column("amount", Exact),
+    Column("currency", StoredText),
+    Column("txn_date", Date),
+    Column("due_date", Date),
+    Column("position", Integer, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("gate_passed_at", Instant),
+    Column("attempts", Integer, nullable=False),
+    Column("request_id", StoredText),
+    Column("group_id", StoredText),
+    Column("group_position", Integer),
+    Column("sent_body", StoredText),
+    Column("sending_at", Instant),
+    Column("next_attempt_at", Instant),
+    Column("error_code", StoredText),
+    Column("error_message", StoredText),
+    Column("result_id", StoredText),
+    Column("result", StoredText),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("done_at", Instant),
+    Column("announced_at", Instant),
+    CheckConstraint(one_of("status", *LEDGER_STATUSES), name="status"),
+    CheckConstraint("(status = 'done') = (done_at IS NOT NULL)", name="done_at"),
+    CheckConstraint("status <> 'done' OR result_id IS NOT NULL", name="result_id"),
+    CheckConstraint("status <> 'sending' OR (request_id IS NOT NULL AND sent_body IS NOT NULL)", name="sending"),
+    Index(None, "flow", "status"),
+    Index(None, "opportunity_id"),
+)
+
+customer_links = Table(
+    "customer_links",
+    metadata,
+    Column("account_id", StoredText, primary_key=True),
+    Column("customer_id", StoredText, primary_key=True),
+    Column("method", StoredText, nullable=False),
+    Column("score", Exact),
+    Column("evidence", StoredText, nullable=False),
+    Column("rule_version", StoredText, nullable=False),
+    Column("decided_by", StoredText, nullable=False),
+    Column("decided_at", Instant, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("unlinked_by", StoredText),
+    Column("unlinked_at", Instant),
+    # Only a person may give one customer to two accounts.
+    Index(
+        "ix_customer_links_one_account",
+        "customer_id",
+        unique=True,
+        sqlite_where=text("active AND method <> 'person'"),
+        postgresql_where=text("active AND method <> 'person'"),
+    ),
+)
+
+invoice_links = Table(
+    "invoice_links",
+    metadata,
+    Column("opportunity_id", StoredText, primary_key=True),
+    Column("invoice_id", StoredText, primary_key=True),
+    Column("method", StoredText, nullable=False),
+    Column("decided_by", StoredText, nullable=False),
+    Column("decided_at", Instant, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("unlinked_by", StoredText),
+    Column("unlinked_at", Instant),
+    Index(
+        "ix_invoice_links_one_opportunity",
+        "invoice_id",
+        unique=True,
+        sqlite_where=text("active AND method <> 'person'"),
+        postgresql_where=text("active AND method <> 'person'"),
+    ),
+)
+
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("account_id", StoredText, nullable=False),
+    Column("account_name", StoredText, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("question", StoredText, nullable=False),
+    Column("candidates", StoredText, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("deals_waiting", Integer, nullable=False),
+    Column("amount_waiting", Exact),
+    Column("currency", StoredText),
+    Column("opened_at", Instant, nullable=False),
+    Column("decided_at", Instant),
+    Column("decided_by", StoredText),
+    Column("customer_id", StoredText),
+    UniqueConstraint("account_id"),
+    CheckConstraint(one_of("status", *REVIEW_STATUSES), name="status"),
+    sqlite_autoincrement=True,
+)
+
+#: Every approval and rejection that was ever said; the newest one for a subject counts.
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("subject", StoredText, nullable=False),
+    Column("decision", String(16), nullable=False),
+    Column("decided_by", StoredText, nullable=False),
+    Column("decided_at", Instant, nullable=False),
+    Column("reason", StoredText),
+    CheckConstraint(one_of("decision", "approved", "rejected"), name="decision"),
+    Index(None, "subject"),
+    sqlite_autoincrement=True,
+)
+
+failures = Table(
+    "failures",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("key", StoredText, nullable=False),
+    Column("flow", StoredText, nullable=False),
+    Column("source_object", StoredText, nullable=False),
+    Column("source_id", StoredText, nullable=False),
+    Column("label", StoredText, nullable=False),
+    Column("link", StoredText),
+    Column("kind", String(16), nullable=False),
+    Column("reasons", StoredText, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("amount", Exact),
+    Column("currency", StoredText),
+    Column("status", String(16), nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("resolved_at", Instant),
+    Column("retried_at", Instant),
+    Column("dismissed_at", Instant),
+    Column("dismissed_by", StoredText),
+    Column("dismissed_reason", StoredText),
+    UniqueConstraint("key"),
+    CheckConstraint(one_of("status", *FAILURE_STATUSES), name="status"),
+    CheckConstraint(one_of("kind", "refused", "failed"), name="kind"),
+    Index(None, "flow", "status"),
+    sqlite_autoincrement=True,
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("dedupe_key", StoredText, nullable=False),
+    Column("channel", StoredText, nullable=False),
+    Column("text", StoredText, nullable=False),
+    Column("blocks", StoredText, nullable=False),
+    Column("thread_of", StoredText),
+    Column("kind", StoredText, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Instant),
+    Column("error", StoredText),
+    Column("channel_id", StoredText),
+    Column("ts", StoredText),
+    Column("created_at", Instant, nullable=False),
+    Column("sending_at", Instant),
+    Column("sent_at", Instant),
+    UniqueConstraint("dedupe_key"),
+    CheckConstraint(one_of("status", *OUTBOX_STATUSES), name="status"),
+    CheckConstraint("status <> 'sent' OR ts IS NOT NULL", name="ts"),
+    Index(None, "status"),
+    sqlite_autoincrement=True,
+)
+
+#: Apart from everything else, so that it can be kept from whoever may read the rest.
+quickbooks_tokens = Table(
+    "quickbooks_tokens",
+    metadata,
+    Column("realm_id", StoredText, primary_key=True),
+    Column("access_token", StoredText, nullable=False),
+    Column("refresh_token", StoredText, nullable=False),
+    Column("access_expires_at", Instant, nullable=False),
+    Column("refresh_expires_at", Instant),
+    Column("refresh_hard_expires_at", Instant),
+    Column("first_token_hash", StoredText),
+    Column("updated_at", Instant, nullable=False),
+)
+
+salesforce_tokens = Table(
+    "salesforce_tokens",
+    metadata,
+    Column("name", StoredText, primary_key=True),
+    Column("access_token", StoredText, nullable=False),
+    Column("instance_url", StoredText, nullable=False),
+    Column("issued_at", Instant, nullable=False),
+)
+
+passes = Table(
+    "passes",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("flow", StoredText, nullable=False),
+    Column("mode", StoredText, nullable=False),
+    Column("trigger", StoredText, nullable=False),
+    Column("begun_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("outcome", StoredText),
+    Column("counts", StoredText, nullable=False),
+    Column("api_calls", StoredText, nullable=False),
+    Column("dagster_run_id", StoredText),
+    Index(None, "flow", "begun_at"),
+    sqlite_autoincrement=True,
+)
+
+#: A row while a service is down.
+outages = Table(
+    "outages",
+    metadata,
+    Column("system", StoredText, primary_key=True),
+    Column("since", Instant, nullable=False),
+    Column("reason", StoredText, nullable=False),
+)
+
+#: The one Salesforce org and the one QuickBooks company that this database belongs to.
+identity = Table(
+    "identity",
+    metadata,
+    Column("system", String(16), primary_key=True),
+    Column("id", StoredText, nullable=False),
+    Column("bound_at", Instant, nullable=False),
+)
+
+cache = Table(
+    "cache",
+    metadata,
+    Column("key", StoredText, primary_key=True),
+    Column("text", StoredText, nullable=False),
+    Column("stored_at", Instant, nullable=False),
+)

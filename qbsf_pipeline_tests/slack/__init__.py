@@ -1,0 +1,1 @@
+"""Tests of the Slack client, its messages and their delivery."""
