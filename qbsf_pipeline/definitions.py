@@ -16,8 +16,12 @@ from qbsf_pipeline.salesforce.assets import salesforce_tables
 from qbsf_pipeline.settings import Settings, load_settings
 
 
-def build(settings: Settings) -> dg.Definitions:
-    """The definitions for these settings: which sensors exist depends on the mode."""
+def build(settings: Settings, console_level: str = "WARNING") -> dg.Definitions:
+    """The definitions for these settings: which sensors exist depends on the mode.
+
+    Args:
+        console_level: what runs print; everything is in the UI anyway.
+    """
     mode, rules = settings.mode, settings.rules
     return dg.Definitions(
         assets=[
@@ -41,6 +45,7 @@ def build(settings: Settings) -> dg.Definitions:
             "warehouse": WarehouseResource(database=str(settings.environment.warehouse_path)),
         },
         executor=dg.in_process_executor,
+        loggers={"console": dg.colored_console_logger.configured({"log_level": console_level})},
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import dagster as dg
@@ -67,7 +67,7 @@ class Doors:
     def state(self) -> State:
         """The state database, migrated."""
         environment = self.settings.environment
-        return State.open(environment.state_url, environment.home)
+        return _open_state(environment.state_url, environment.home)
 
     @cached_property
     def salesforce(self) -> SalesforceClient:
@@ -107,6 +107,12 @@ class Doors:
                         "`qbsf dev` or `qbsf sync`, or set QBSF_MODE to dry_run, approve or live for real services"
                     ]
                 )
+
+
+@cache
+def _open_state(url: str, home: Path) -> State:
+    """One pool of connections for each database and process: a code server opens doors at every tick of every sensor."""
+    return State.open(url, home)
 
 
 class DoorsResource(dg.ConfigurableResource["DoorsResource"]):

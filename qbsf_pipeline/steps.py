@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from qbsf_pipeline.errors import AccessRefused, ConfigurationError, OutcomeUnknown, RecordRefused, ServiceError, ServiceUnavailable
+from qbsf_pipeline.errors import (
+    AccessRefused,
+    ConfigurationError,
+    OutcomeUnknown,
+    RecordRefused,
+    ServiceError,
+    ServiceUnavailable,
+)
 from qbsf_pipeline.resources import Doors
 from qbsf_pipeline.slack.blocks import escape, section
 from qbsf_pipeline.slack.delivery import Delivered, deliver

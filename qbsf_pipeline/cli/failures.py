@@ -54,7 +54,9 @@ def list_failures(
         ),
         right=("Amount",),
     )
-    say("\nqbsf failures show ID   the whole story     qbsf failures retry ID   try again     qbsf failures dismiss ID   let it be")
+    say(
+        "\nqbsf failures show ID   the whole story     qbsf failures retry ID   try again     qbsf failures dismiss ID   let it be"
+    )
 
 
 @app.command("show")
@@ -76,7 +78,10 @@ def show_failure(failure_id: FailureId, json: Json = False) -> None:
     table(
         "Writes of this deal",
         ("Write", "State", "Attempts", "Result", "Last error"),
-        ((entry.operation.replace("_", " "), entry.status, entry.attempts, entry.result_id, entry.error_message) for entry in writes),
+        (
+            (entry.operation.replace("_", " "), entry.status, entry.attempts, entry.result_id, entry.error_message)
+            for entry in writes
+        ),
         right=("Attempts",),
     )
 

@@ -18,7 +18,9 @@ from rich.table import Table
 from qbsf_pipeline.money import to_json
 from qbsf_pipeline.progress import PROGRESS
 
-console = Console(soft_wrap=False, highlight=False)
+#: Where output goes to a file or another program there is no width to keep to.
+WIDE = 200
+console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 errors = Console(stderr=True, highlight=False)
 
 
@@ -76,7 +78,9 @@ def progress_shown(quiet: bool) -> Iterator[None]:
             yield
         return
     begun = time.monotonic()
-    with _listening(lambda text: errors.print(f"[{time.monotonic() - begun:5.1f} s] {escape(text)}", soft_wrap=True, markup=True)):
+    with _listening(
+        lambda text: errors.print(f"[{time.monotonic() - begun:5.1f} s] {escape(text)}", soft_wrap=True, markup=True)
+    ):
         yield
 
 

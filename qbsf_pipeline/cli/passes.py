@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import socket
+import warnings
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -76,11 +77,12 @@ def run_pass(settings: Settings, *, full: bool = False, as_of: date | None = Non
         StateBusy: another pass of the command line does not end.
     """
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    warnings.simplefilter("ignore", dg.BetaWarning)
     doors = Doors(settings, Warehouse(settings.environment.warehouse_path))
     result = PassResult(datetime.now(UTC))
     with doors.state.exclusive(PASS_LOCK, LONGEST_WAIT_SECONDS), instance_for(settings) as instance:
         reap_orphans(instance)
-        definitions = build(settings)
+        definitions = build(settings, console_level="CRITICAL")
         job = automation.plan_job if plan_only else automation.sync_job
         config: dict[str, Any] = {op: {"config": {"full": full}} for op in ("pull_salesforce", "pull_quickbooks")}
         config["plan_invoices"] = {"config": {"as_of": as_of.isoformat() if as_of else ""}}
@@ -119,9 +121,8 @@ def _run(
     doors: Doors,
 ) -> None:
     tags = {PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}"}
-    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     ran = definitions.resolve_job_def(job_name).execute_in_process(
-        run_config={**quiet, **run_config}, instance=instance, tags=tags, raise_on_error=False
+        run_config=run_config, instance=instance, tags=tags, raise_on_error=False
     )
     for event in ran.all_events:
         if event.event_type == dg.DagsterEventType.STEP_SUCCESS and event.step_key is not None:

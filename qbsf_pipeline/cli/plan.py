@@ -47,7 +47,8 @@ def plan(flow: Flows = None, as_of: AsOf = None, json: Json = False) -> None:
     planned_keys = set(planned.get_column("key").to_list())
     rows: list[dict[str, Any]] = [dict(row) for row in planned.iter_rows(named=True)]
     rows += [
-        {name: getattr(entry, name) for name in planned.columns if hasattr(entry, name)} | {"depends_on": " ".join(entry.depends_on)}
+        {name: getattr(entry, name) for name in planned.columns if hasattr(entry, name)}
+        | {"depends_on": " ".join(entry.depends_on)}
         for entry in waiting
         if entry.key not in planned_keys and entry.operation in ("send_invoice", "write_back_account", "write_back_opportunity")
     ]

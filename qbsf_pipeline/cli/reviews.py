@@ -83,7 +83,9 @@ def show_review(review_id: ReviewId, json: Json = False) -> None:
 
 @app.command("link")
 def link(
-    review_id: ReviewId, customer_id: Annotated[str, typer.Argument(metavar="CUSTOMER", help="QuickBooks customer id.")], json: Json = False
+    review_id: ReviewId,
+    customer_id: Annotated[str, typer.Argument(metavar="CUSTOMER", help="QuickBooks customer id.")],
+    json: Json = False,
 ) -> None:
     """The account is this customer. The deals that wait go out with the next pass."""
     settings = load_settings()
@@ -93,7 +95,9 @@ def link(
     if not chosen:
         raise ConfigurationError([f"QuickBooks has no customer {customer_id}; qbsf review show {review_id} lists the candidates"])
     if not chosen[0]["active"]:
-        raise ConfigurationError([f"customer {customer_id} ({chosen[0]['display_name']}) is inactive: make it active in QuickBooks first"])
+        raise ConfigurationError(
+            [f"customer {customer_id} ({chosen[0]['display_name']}) is inactive: make it active in QuickBooks first"]
+        )
     _decide(settings, review_id, "link", json, customer_id)
 
 

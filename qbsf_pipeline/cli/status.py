@@ -25,7 +25,13 @@ def status(json: Json = False) -> None:
     for one in state.passes.recent("invoices", limit=50):
         latest.setdefault(
             one.trigger,
-            {"step": one.trigger, "begun_at": one.begun_at, "ended_at": one.ended_at, "outcome": one.outcome, "counts": one.counts},
+            {
+                "step": one.trigger,
+                "begun_at": one.begun_at,
+                "ended_at": one.ended_at,
+                "outcome": one.outcome,
+                "counts": one.counts,
+            },
         )
     found: dict[str, Any] = {
         "mode": settings.mode.value,
@@ -33,7 +39,12 @@ def status(json: Json = False) -> None:
         "snapshot": str(environment.snapshot_path) if environment.snapshot_path.exists() else None,
         "flows": {"invoices": list(latest.values())},
         "watermarks": [
-            {"table": row["table_name"], "read_until": row["read_until"], "last_full_at": row["last_full_at"], "rows": row["rows_live"]}
+            {
+                "table": row["table_name"],
+                "read_until": row["read_until"],
+                "last_full_at": row["last_full_at"],
+                "rows": row["rows_live"],
+            }
             for row in watermarks.iter_rows(named=True)
         ],
         "writes": state.ledger.counts("invoices"),
@@ -53,7 +64,12 @@ def status(json: Json = False) -> None:
         "Last steps of flow invoices",
         ("Step", "Begun", "Outcome", "Counts"),
         (
-            (one["step"], one["begun_at"], one["outcome"] or "under way", ", ".join(f"{n} {name}" for name, n in one["counts"].items() if n))
+            (
+                one["step"],
+                one["begun_at"],
+                one["outcome"] or "under way",
+                ", ".join(f"{n} {name}" for name, n in one["counts"].items() if n),
+            )
             for one in latest.values()
         ),
     )

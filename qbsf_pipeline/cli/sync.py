@@ -121,10 +121,18 @@ def gather(
     dismissed = {failure.problem.source_id for failure in state.failures.list("dismissed")}
     refused = [
         {name: row[name] for name in ("opportunity_id", "deal", "account_name", "code", "reason", "remedy")}
-        for row in refusals.filter(~pl.col("opportunity_id").is_in(list(dismissed))).sort("deal", "position").iter_rows(named=True)
+        for row in refusals.filter(~pl.col("opportunity_id").is_in(list(dismissed)))
+        .sort("deal", "position")
+        .iter_rows(named=True)
     ]
     unfinished = [
-        {"write": entry.operation, "deal": entry.label, "status": entry.status, "why": entry.error_message, "code": entry.error_code}
+        {
+            "write": entry.operation,
+            "deal": entry.label,
+            "status": entry.status,
+            "why": entry.error_message,
+            "code": entry.error_code,
+        }
         for entry in state.ledger.unfinished("invoices")
         if (entry.opportunity_id or entry.source_id) not in dismissed
     ]
@@ -182,7 +190,14 @@ def show(report: PassReport, settings: Settings) -> None:
         "Invoices created",
         ("Number", "Customer", "Deal", "Amount", "Due", "E-mailed to"),
         (
-            (one["number"], one["customer"], one["deal"], format_amount(one["amount"], one["currency"] or ""), one["due"], one["emailed_to"])
+            (
+                one["number"],
+                one["customer"],
+                one["deal"],
+                format_amount(one["amount"], one["currency"] or ""),
+                one["due"],
+                one["emailed_to"],
+            )
             for one in report.invoices
         ),
         right=("Amount",),

@@ -151,9 +151,7 @@ def invoice_plan(
     ),
     pool=WAREHOUSE_POOL,
 )
-def pending(
-    context: dg.AssetExecutionContext, doors: DoorsResource, warehouse: WarehouseResource
-) -> dg.MaterializeResult[None]:
+def pending(context: dg.AssetExecutionContext, doors: DoorsResource, warehouse: WarehouseResource) -> dg.MaterializeResult[None]:
     """Make the gated plan pending, and ask and tell people what concerns them."""
     opened = doors.open(warehouse)
     if not opened.settings.mode.writes:
@@ -272,9 +270,7 @@ def company_today(company_info: pl.DataFrame, organization: pl.DataFrame, now: d
 
 def planned_writes(plan: pl.DataFrame) -> list[PlannedWrite]:
     """The rows of a plan as the ledger takes them."""
-    return [
-        PlannedWrite(**{**row, "depends_on": tuple((row["depends_on"] or "").split())}) for row in plan.iter_rows(named=True)
-    ]
+    return [PlannedWrite(**{**row, "depends_on": tuple((row["depends_on"] or "").split())}) for row in plan.iter_rows(named=True)]
 
 
 def kept_keys(
@@ -290,7 +286,8 @@ def kept_keys(
     follows = {
         entry.key
         for entry in others
-        if entry.depends_on and any(dependencies[key].status in ("done", "sending") for key in entry.depends_on if key in dependencies)
+        if entry.depends_on
+        and any(dependencies[key].status in ("done", "sending") for key in entry.depends_on if key in dependencies)
         and entry.operation not in ("create_invoice", "create_customer", "create_item")
     }
     return planned | follows
@@ -303,8 +300,10 @@ def review_cases(questions: pl.DataFrame, deals: pl.DataFrame) -> list[ReviewCas
         questions: account_id, account_name, question, candidates (JSON list).
         deals: account_id, outcome, amount, currency.
     """
-    waiting = deals.filter(pl.col("outcome") == "waiting").group_by("account_id").agg(
-        pl.len().alias("deals"), pl.col("amount").sum(), pl.col("currency").unique()
+    waiting = (
+        deals.filter(pl.col("outcome") == "waiting")
+        .group_by("account_id")
+        .agg(pl.len().alias("deals"), pl.col("amount").sum(), pl.col("currency").unique())
     )
     cases: list[ReviewCase] = []
     for row in questions.join(waiting, on="account_id").sort("account_name").iter_rows(named=True):
@@ -327,7 +326,9 @@ def _inputs(opened: Doors) -> InvoiceInputs:
     state = opened.state
     with opened.warehouse.connection() as connection:
         salesforce_frames = {table.name: read_table(connection, table) for table in _SALESFORCE_INPUTS}
-        quickbooks_frames = {_INPUT_NAMES.get(table.name, table.name): read_table(connection, table) for table in _QUICKBOOKS_INPUTS}
+        quickbooks_frames = {
+            _INPUT_NAMES.get(table.name, table.name): read_table(connection, table) for table in _QUICKBOOKS_INPUTS
+        }
         matches = read_table(connection, MATCHES)
     ledger = [{name: row[name] for name in LEDGER} for row in state.ledger.outcomes(FLOW)]
     links = [{"opportunity_id": link.opportunity_id, "invoice_id": link.invoice_id} for link in state.links.all_invoices()]
@@ -344,7 +345,9 @@ def _inputs(opened: Doors) -> InvoiceInputs:
 def _remember_matches(opened: Doors, plan: pl.DataFrame, matches: pl.DataFrame, now: datetime) -> None:
     """Keep the link of every account that is about to be invoiced, so that it never depends on names again."""
     accounts = plan.filter(pl.col("operation") == "create_invoice").select("account_id").unique()
-    linked = matches.filter((pl.col("outcome") == "linked") & (pl.col("method") != "link")).join(accounts, on="account_id", how="semi")
+    linked = matches.filter((pl.col("outcome") == "linked") & (pl.col("method") != "link")).join(
+        accounts, on="account_id", how="semi"
+    )
     for row in linked.iter_rows(named=True):
         try:
             opened.state.links.link_customer(
@@ -373,7 +376,9 @@ def _tell_problems(opened: Doors) -> int:
         entry
         for status in ("failed", "dead")
         for entry in opened.state.ledger.entries(flow=FLOW, status=status)
-        if entry.key in planned or entry.opportunity_id in dead_deals or entry.operation not in ("create_invoice", "create_customer", "create_item")
+        if entry.key in planned
+        or entry.opportunity_id in dead_deals
+        or entry.operation not in ("create_invoice", "create_customer", "create_item")
     ]
     problems = problems_of(refusals, entries, opened.salesforce.instance_url)
     return tell_problems(opened.state, opened.settings, problems, opened.now())

@@ -71,9 +71,7 @@ BUSY = [
 
 def is_running(instance: dg.DagsterInstance, *job_names: str) -> bool:
     """Whether a run of one of the jobs is queued or under way."""
-    return any(
-        instance.get_runs_count(dg.RunsFilter(job_name=job_name, statuses=BUSY)) for job_name in job_names
-    )
+    return any(instance.get_runs_count(dg.RunsFilter(job_name=job_name, statuses=BUSY)) for job_name in job_names)
 
 
 def closed_gate(instance: dg.DagsterInstance) -> str | None:

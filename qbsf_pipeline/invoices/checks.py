@@ -84,7 +84,9 @@ def sources_lost_no_rows(watermarks: pl.DataFrame, system: str, rules: PullRules
 def ids_are_unique(frame: pl.DataFrame, name: str, what: str) -> GateOutcome:
     """The column ``id`` holds no value twice."""
     doubles = frame.group_by("id").len().filter(pl.col("len") > 1)
-    text = f"{frame.height} {what}, each id once." if doubles.is_empty() else f"{doubles.height} ids of {what} occur more than once."
+    text = (
+        f"{frame.height} {what}, each id once." if doubles.is_empty() else f"{doubles.height} ids of {what} occur more than once."
+    )
     return GateOutcome(name, doubles.is_empty(), text, {"rows": frame.height})
 
 
@@ -107,11 +109,15 @@ def no_deal_is_billed_twice(plan: pl.DataFrame, opportunities: pl.DataFrame, inv
     """
     planned = plan.filter(pl.col("operation") == "create_invoice").select(pl.col("source_id").alias("id"))
     held = opportunities.filter(pl.col("invoice_id").is_not_null() & (pl.col("invoice_id") != "")).select("id")
-    marked = invoices.filter(pl.col("opportunity_id").is_not_null()).select(pl.col("opportunity_id").str.slice(0, 15).alias("short"))
+    marked = invoices.filter(pl.col("opportunity_id").is_not_null()).select(
+        pl.col("opportunity_id").str.slice(0, 15).alias("short")
+    )
     twice = planned.join(held, on="id", how="semi").height + (
         planned.with_columns(pl.col("id").str.slice(0, 15).alias("short")).join(marked, on="short", how="semi").height
     )
-    text = f"{planned.height} deals to invoice, none has an invoice." if not twice else f"{twice} deals to invoice have one already."
+    text = (
+        f"{planned.height} deals to invoice, none has an invoice." if not twice else f"{twice} deals to invoice have one already."
+    )
     return GateOutcome("no_deal_is_billed_twice", not twice, text, {"invoices": planned.height})
 
 

@@ -109,7 +109,9 @@ def problem_messages(new: Sequence[Failure], changed: Sequence[Failure], channel
             dedupe_key=parent,
             channel=channel,
             text=f"{len(failures)} deals need attention",
-            blocks=[section(f":warning: *{len(failures)} deals need attention before they can be invoiced.* Each is in the thread.")],
+            blocks=[
+                section(f":warning: *{len(failures)} deals need attention before they can be invoiced.* Each is in the thread.")
+            ],
             thread_of=None,
             kind="problem",
         )

@@ -27,6 +27,7 @@ from qbsf_pipeline.invoices.payloads import InvoiceHead, Mended, Mender, PricedL
 from qbsf_pipeline.invoices.terms import Term, active_terms, due_date, find_term
 from qbsf_pipeline.invoices.validation import Reason
 from qbsf_pipeline.money import format_amount, to_cents, to_json
+from qbsf_pipeline.quickbooks.objects import invoice_marker
 from qbsf_pipeline.settings import Rules
 from qbsf_pipeline.warehouse.tables import AMOUNT, RATE, Column, TableSchema
 
@@ -470,8 +471,8 @@ class _Desk:
         keys = [self._history.invoice_key(sound.deal["id"])]
         if sound.customer == _customer_reference(sound.account["id"]):
             keys.append(self._customer_key(sound.account["id"]))
-        products = {priced.line.line.product_id for priced in sound.lines if priced.item.startswith("$")}
-        keys += [self._item_key(product_id) for product_id in sorted(products - {None}, key=str) if product_id]
+        new_items = [priced.line.line.product_id for priced in sound.lines if priced.item.startswith("$")]
+        keys += [self._item_key(product_id) for product_id in new_items if product_id is not None]
         return [self._history.ledger(key) for key in keys]
 
     def _judge(self, deal: Mapping[str, Any], findings: _Findings) -> _SoundDeal | None:
@@ -521,7 +522,7 @@ class _Desk:
             email=sent_to,
             currency=currency if company.several_currencies else None,
             document_number="$next" if numbered else None,
-            private_note=texts.invoice_marker(deal["id"]) + (f"\n{more}" if more.strip() else ""),
+            private_note=invoice_marker(deal["id"]) + (f"\n{more}" if more.strip() else ""),
             customer_memo=texts.filled(rules.invoices.customer_memo, values),
             class_id=class_id,
             department_id=department_id,

@@ -390,7 +390,9 @@ def _find_created(
             if entity == "Customer" and entry.source_id[:15] in str(record.get("Notes") or ""):
                 return record
         return None
-    matches = context.quickbooks.query("Item", f"Name = {context.quickbooks.quoted(str(body['Name']))} AND Active IN (true,false)")
+    matches = context.quickbooks.query(
+        "Item", f"Name = {context.quickbooks.quoted(str(body['Name']))} AND Active IN (true,false)"
+    )
     return matches[0] if matches else None
 
 
@@ -532,7 +534,14 @@ def _write_back(context: PushContext, operation: str, outcome: PushOutcome) -> N
 
 
 _RETRIED_BY_SALESFORCE = frozenset(
-    {"UNABLE_TO_LOCK_ROW", "QUERY_TIMEOUT", "SERVER_UNAVAILABLE", "UNKNOWN_EXCEPTION", "ENTITY_IS_LOCKED", "REQUEST_LIMIT_EXCEEDED"}
+    {
+        "UNABLE_TO_LOCK_ROW",
+        "QUERY_TIMEOUT",
+        "SERVER_UNAVAILABLE",
+        "UNKNOWN_EXCEPTION",
+        "ENTITY_IS_LOCKED",
+        "REQUEST_LIMIT_EXCEEDED",
+    }
 )
 
 

@@ -1,4 +1,4 @@
-"""Texts on an invoice: what QuickBooks takes, how a text is mended, and the marker by which an invoice is known again.
+"""Texts on an invoice: what QuickBooks takes, and how a text is mended.
 
 Pure text in, text out. Limits are those of Intuit's API reference.
 """
@@ -23,8 +23,6 @@ PHONE_LENGTH = 30
 EMAIL_LENGTH = 100
 ITEM_NAME_LENGTH = 100
 SKU_LENGTH = 100
-
-_CHECKSUM_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
 
 def clean(text: str | None, *, one_line: bool = False) -> str:
@@ -67,21 +65,6 @@ def filled(template: str, values: Mapping[str, str]) -> str:
     return re.sub(r"\{(\w+)\}", lambda found: values.get(found.group(1), found.group()), template)
 
 
-def long_id(record_id: str) -> str:
-    """A Salesforce id with its 18 characters; one of 15 gets its check letters, anything else is returned as it is."""
-    if len(record_id) != 15:
-        return record_id
-    return record_id + "".join(
-        _CHECKSUM_LETTERS[sum(1 << bit for bit, letter in enumerate(record_id[start : start + 5]) if "A" <= letter <= "Z")]
-        for start in (0, 5, 10)
-    )
-
-
 def short_id(record_id: str) -> str:
     """The 15 characters of a Salesforce id that tell records apart (case counts)."""
     return record_id[:15]
-
-
-def invoice_marker(opportunity_id: str) -> str:
-    """What the private note of every invoice of ours contains; public contract, never to be changed."""
-    return f"Salesforce Opportunity {long_id(opportunity_id)}"

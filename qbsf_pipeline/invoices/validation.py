@@ -432,7 +432,7 @@ def duplicate_marker(numbers: Sequence[str]) -> Reason:
 
 
 def _shown(text: str | None) -> str:
-    return f"“{' '.join(text.split())}”" if text and text.strip() else "without a name"
+    return f"“{' '.join(text.split())}”" if text and text.strip() else "“(no name)”"
 
 
 def _listed(words: Sequence[str], joint: str) -> str:

@@ -59,7 +59,10 @@ def load_statements() -> list[Statement]:
     """
     found = {path.stem: _parse(path) for path in sorted(folder().glob("*.sql"))}
     order = TopologicalSorter(
-        {name: {table for schema, table in statement.reads if schema == SCHEMA and table in found} for name, statement in found.items()}
+        {
+            name: {table for schema, table in statement.reads if schema == SCHEMA and table in found}
+            for name, statement in found.items()
+        }
     ).static_order()
     return [found[name] for name in order]
 

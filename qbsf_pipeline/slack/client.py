@@ -242,10 +242,12 @@ def _refusal(response: Any, arguments: Mapping[str, Any], writes: bool) -> Servi
     status = int(response.status_code or 0)
     data = response.data if isinstance(response.data, dict) else {}
     code = str(data.get("error") or "")
+    if " " in code:
+        # The SDK puts its own sentence where the body was no JSON.
+        code = ""
     if status == _TOO_MANY_REQUESTS or code in _RATE_LIMITED:
         return RateLimited(code or "ratelimited", "Slack limits the rate of messages", _retry_after(response.headers))
-    if not code or " " in code:
-        # The SDK puts its own sentence where the body was no JSON.
+    if not code:
         if status in _GATEWAY_ANSWERS or status == _OK:
             kind = OutcomeUnknown if writes else ServiceUnavailable
             return kind(SYSTEM, f"http_{status}", f"Slack's answer (HTTP {status}) could not be read")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -198,7 +198,10 @@ def _sqlite_engine(url: URL) -> Engine:
     file = Path(url.database or "")
     file.parent.mkdir(parents=True, exist_ok=True)
     # Made with this mode before SQLite makes it with its own: the file holds tokens. Its journal gets the same mode.
-    os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+    # A file that is there is never opened here: closing it again would drop the locks that other connections of this
+    # process hold on it (POSIX), and with them the protection against other processes' writes.
+    with suppress(FileExistsError):
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     file.chmod(0o600)
     engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
 

@@ -23,7 +23,8 @@ def preview_of(frame: pl.DataFrame) -> dg.TableMetadataValue:
     """The first rows of a frame; long texts are cut."""
     columns = [dg.TableColumn(name, str(dtype)) for name, dtype in frame.schema.items()]
     rows = [
-        dg.TableRecord({name: _cell(value) for name, value in row.items()}) for row in frame.head(PREVIEW_ROWS).iter_rows(named=True)
+        dg.TableRecord({name: _cell(value) for name, value in row.items()})
+        for row in frame.head(PREVIEW_ROWS).iter_rows(named=True)
     ]
     return dg.MetadataValue.table(rows, schema=dg.TableSchema(columns))
 

@@ -30,9 +30,7 @@ def publish(warehouse: Warehouse, snapshot: Path) -> int:
     fresh = snapshot.parent / f".{snapshot.name}.{os.getpid()}"
     with warehouse.connection() as connection:
         connection.execute("CHECKPOINT")
-        copied = subprocess.run(
-            ["cp", str(warehouse.path), str(fresh)], capture_output=True, text=True, check=False
-        )
+        copied = subprocess.run(["cp", str(warehouse.path), str(fresh)], capture_output=True, text=True, check=False)
         if copied.returncode != 0:
             fresh.unlink(missing_ok=True)
             raise PublishFailed(f"cannot write the snapshot {snapshot}: {copied.stderr.strip()}")

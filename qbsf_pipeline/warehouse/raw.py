@@ -89,9 +89,7 @@ def view_of(warehouse: Warehouse) -> WarehouseView:
     return WarehouseView(watermarks, known)
 
 
-def write_pull(
-    connection: duckdb.DuckDBPyConnection, pulled: PulledTable, rules: PullRules, now: datetime
-) -> PullWritten:
+def write_pull(connection: duckdb.DuckDBPyConnection, pulled: PulledTable, rules: PullRules, now: datetime) -> PullWritten:
     """Write one pulled table and its watermark. The caller holds the transaction.
 
     Args:
@@ -114,7 +112,9 @@ def write_pull(
 
     connection.execute("CREATE OR REPLACE TEMP TABLE pulled_rows AS SELECT * FROM " + name + " LIMIT 0")
     _fill(connection, table, whole)
-    new = _count(connection, f"SELECT count(*) FROM pulled_rows p WHERE NOT EXISTS (SELECT 1 FROM {name} t WHERE t.{key} = p.{key})")
+    new = _count(
+        connection, f"SELECT count(*) FROM pulled_rows p WHERE NOT EXISTS (SELECT 1 FROM {name} t WHERE t.{key} = p.{key})"
+    )
     differs = "(t.content_hash IS DISTINCT FROM p.content_hash OR t.is_deleted IS DISTINCT FROM p.is_deleted)"
     changed = _count(connection, f"SELECT count(*) FROM pulled_rows p JOIN {name} t ON t.{key} = p.{key} WHERE {differs}")
     # A touched record takes its new stamp too, so that the next delta does not take it for touched again.
@@ -138,7 +138,9 @@ def write_pull(
     elif pulled.scope is not None:
         column, values = pulled.scope
         connection.register("scope_values", pl.DataFrame({"value": list(values)}, schema={"value": pl.String}).to_arrow())
-        missing = f'NOT is_deleted AND "{column}" IN (SELECT value FROM scope_values) AND {key} NOT IN (SELECT {key} FROM pulled_rows)'
+        missing = (
+            f'NOT is_deleted AND "{column}" IN (SELECT value FROM scope_values) AND {key} NOT IN (SELECT {key} FROM pulled_rows)'
+        )
         lost = _count(connection, f"SELECT count(*) FROM {name} WHERE {missing}")
         if lost:
             deleted += lost
@@ -150,9 +152,7 @@ def write_pull(
     return PullWritten(f"{table.schema}.{table.name}", new, changed, len(whole) - new - changed, deleted, live, suspicious)
 
 
-def write_pulls(
-    warehouse: Warehouse, pulled: Sequence[PulledTable], rules: PullRules, now: datetime
-) -> list[PullWritten]:
+def write_pulls(warehouse: Warehouse, pulled: Sequence[PulledTable], rules: PullRules, now: datetime) -> list[PullWritten]:
     """Write all tables of one pull, with their watermarks, in one transaction; every raw table exists afterwards."""
     with warehouse.transaction() as connection:
         return [write_pull(connection, table, rules, now) for table in pulled]
@@ -164,7 +164,9 @@ def upsert_rows(connection: duckdb.DuckDBPyConnection, table: TableSchema, frame
     frame = frame.unique(subset=list(table.key), keep="last", maintain_order=True)
     keys = frame.select(table.key[0]).to_arrow()
     connection.register("upserted_keys", keys)
-    connection.execute(f'DELETE FROM {table.qualified_name} WHERE "{table.key[0]}" IN (SELECT "{table.key[0]}" FROM upserted_keys)')
+    connection.execute(
+        f'DELETE FROM {table.qualified_name} WHERE "{table.key[0]}" IN (SELECT "{table.key[0]}" FROM upserted_keys)'
+    )
     connection.unregister("upserted_keys")
     append_rows(connection, table, frame)
 

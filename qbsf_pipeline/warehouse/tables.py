@@ -94,8 +94,7 @@ class TableSchema:
             f"COMMENT ON TABLE {self.qualified_name} IS {_quoted(self.comment)}",
         ]
         statements += [
-            f'COMMENT ON COLUMN {self.qualified_name}."{column.name}" IS {_quoted(column.comment)}'
-            for column in self.columns
+            f'COMMENT ON COLUMN {self.qualified_name}."{column.name}" IS {_quoted(column.comment)}' for column in self.columns
         ]
         return statements
 
@@ -110,7 +109,10 @@ class TableSchema:
             polars.exceptions.PolarsError: a value does not fit its column's type.
         """
         return pl.DataFrame(
-            {column.name: pl.Series(column.name, [row.get(column.name) for row in rows], dtype=column.dtype) for column in self.columns},
+            {
+                column.name: pl.Series(column.name, [row.get(column.name) for row in rows], dtype=column.dtype)
+                for column in self.columns
+            },
             schema=self.polars_schema,
         )
 

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import StatementError
 
 from qbsf_pipeline.errors import ConfigurationError
+from qbsf_pipeline.state import database
 from qbsf_pipeline.state.database import MIGRATIONS, NEWEST_MIGRATION, State, StateBusy
 from qbsf_pipeline.state.outbox import Message
 from qbsf_pipeline.state.tables import metadata
@@ -281,3 +283,17 @@ def test_writers_of_several_threads_take_turns(state):
         thread.join(60)
     assert errors == []
     assert state.ledger.counts() == {"planned": 40}
+
+
+def test_a_database_that_another_process_keeps_busy_is_said_to_be_busy_and_usable_afterwards(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "_BUSY_SECONDS", 0)
+    with State.open(f"sqlite:///{tmp_path / 's.sqlite'}", tmp_path) as state:
+        other = sqlite3.connect(tmp_path / "s.sqlite", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StateBusy, match="state database"):
+            state.ledger.enqueue([invoice()], "B-1", NOW)
+        assert state.ledger.counts() == {}
+        other.execute("ROLLBACK")
+        other.close()
+        state.ledger.enqueue([invoice()], "B-1", NOW)
+        assert state.ledger.counts() == {"planned": 1}
