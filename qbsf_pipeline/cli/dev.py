@@ -33,10 +33,10 @@ def dev(
         say(f"Dagster UI: http://{host}:{port}/  (ready in about half a minute; Ctrl-C ends everything)", style="bold")
         command = [sys.executable, "-m", "dagster", "dev", "-m", "qbsf_pipeline.definitions", "-h", host, "-p", str(port)]
         child = subprocess.Popen(command, env=os.environ | {"DAGSTER_HOME": os.environ["DAGSTER_HOME"]})
-        signal.signal(signal.SIGTERM, lambda *_: child.send_signal(signal.SIGINT))
+        signal.signal(signal.SIGTERM, lambda *_: child.terminate())
         try:
             code = child.wait()
         except KeyboardInterrupt:
-            child.send_signal(signal.SIGINT)
+            child.terminate()
             code = child.wait()
-        raise typer.Exit(0 if code in (0, 130, -signal.SIGINT) else code)
+        raise typer.Exit(0 if code in (0, 130, -signal.SIGINT, -signal.SIGTERM) else code)

@@ -122,7 +122,7 @@ def _run(
 ) -> None:
     tags = {PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}"}
     ran = definitions.resolve_job_def(job_name).execute_in_process(
-        run_config=run_config, instance=instance, tags=tags, raise_on_error=False
+        run_config={"loggers": {"console": {}}, **run_config}, instance=instance, tags=tags, raise_on_error=False
     )
     for event in ran.all_events:
         if event.event_type == dg.DagsterEventType.STEP_SUCCESS and event.step_key is not None:

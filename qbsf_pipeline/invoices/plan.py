@@ -284,6 +284,9 @@ class _Company:
         self.sales_tax = preferences.get("using_sales_tax") is not False
         self.american = (_first(inputs.company_info).get("country") or "").strip().casefold() in _UNITED_STATES
         self.org_currency = _code(_first(inputs.organization).get("default_currency")) or _code(rules.salesforce.currency)
+        if self.org_currency is None and not self.several_currencies:
+            # An org that does not show its currency, beside a company that has only one: there is nothing to confuse.
+            self.org_currency = self.home_currency
         self.terms = active_terms(inputs.term.iter_rows(named=True))
         self.items = ItemCatalogue(inputs.item.iter_rows(named=True), rules.items)
         self._classes = _names(inputs.class_)

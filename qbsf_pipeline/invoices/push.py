@@ -36,7 +36,7 @@ from qbsf_pipeline.invoices.references import (
     unresolved_reference,
 )
 from qbsf_pipeline.invoices.remedies import explain
-from qbsf_pipeline.money import parse_json, to_cents, to_json
+from qbsf_pipeline.money import CENT, parse_json, to_cents, to_json
 from qbsf_pipeline.quickbooks.client import BatchItem, QuickBooksClient
 from qbsf_pipeline.quickbooks.objects import opportunity_in
 from qbsf_pipeline.salesforce.client import SalesforceClient
@@ -177,13 +177,20 @@ def _still_true(context: PushContext, entries: list[LedgerEntry], outcome: PushO
             outcome.held.append((entry.key, "somebody wrote an invoice id on the opportunity"))
         elif record.get("AccountId") != entry.account_id:
             outcome.held.append((entry.key, "the opportunity was moved to another account"))
-        elif _cents(record.get("Amount")) not in (None, entry.amount):
+        elif not _agrees(_cents(record.get("Amount")), entry):
             outcome.held.append((entry.key, "the amount was changed"))
         elif context.book_close_date is not None and entry.txn_date is not None and entry.txn_date <= context.book_close_date:
             outcome.held.append((entry.key, "the books were closed for its date"))
         else:
             kept.append(entry)
     return kept
+
+
+def _agrees(amount: Decimal | None, entry: LedgerEntry) -> bool:
+    """Whether the deal's amount is what was planned, within the cent for each line that rounding may cost."""
+    if amount is None or entry.amount is None:
+        return True
+    return abs(amount - entry.amount) <= CENT * len(parse_json(entry.payload).get("Line", []))
 
 
 # Creating
