@@ -1,5 +1,7 @@
 """What Dagster itself must tell people: runs that failed, gates that closed; and the job that sends delayed messages."""
 
+import hashlib
+import re
 from collections.abc import Sequence
 
 import dagster as dg
@@ -10,6 +12,9 @@ from qbsf_pipeline.settings import Mode, ScheduleRules
 from qbsf_pipeline.slack.blocks import escape, link, section
 from qbsf_pipeline.state.outbox import Message
 from qbsf_pipeline.steps import TOLD_TAG, deliver_messages
+
+#: Support references differ from call to call; the reason is the same.
+_REFERENCE = re.compile(r"\s*\(reference [^)]*\)")
 
 
 @dg.op(description="Sends the messages that wait in the outbox, in order.")
@@ -30,9 +35,13 @@ def messages_job() -> None:
 
 
 def tell_failed_run(opened: Doors, instance: dg.DagsterInstance, run_id: str, job_name: str, error: str | None) -> bool:
-    """Put a failed run into the outbox, once; a closed gate is told as what it is. Returns whether something was to be told.
+    """Put a failed run into the outbox; a closed gate is told as what it is. Returns whether something was to be told.
 
-    An outage of a service was told by the step that met it, and is not told again.
+    An outage of a service was told by the step that met it, and is not told again. Runs that fail for the same reason again
+    and again are told once a day (UTC).
+
+    Args:
+        error: what is said where the run itself kept no reason.
     """
     settings = opened.settings
     run_link = f"{settings.rules.schedules.dagster_url}/runs/{run_id}"
@@ -44,9 +53,11 @@ def tell_failed_run(opened: Doors, instance: dg.DagsterInstance, run_id: str, jo
     elif _was_told(instance, run_id):
         return False
     else:
-        text = f":x: *The run {escape(job_name)} failed.*\n{escape((error or 'no reason was given')[:1500])}\n{link(run_link, 'Open the run')}"
+        reason = failed_reason(instance, run_id) or error or "no reason was given"
+        text = f":x: *The run {escape(job_name)} failed.*\n{escape(reason[:1500])}\n{link(run_link, 'Open the run')}"
+        same = hashlib.sha256(f"{job_name}|{_REFERENCE.sub('', reason)}".encode()).hexdigest()[:16]
         message = Message(
-            dedupe_key=f"run:{run_id}",
+            dedupe_key=f"run:{same}:{opened.now().date().isoformat()}",
             channel=channel,
             text=f"The run {job_name} failed",
             blocks=[section(text)],
@@ -55,6 +66,22 @@ def tell_failed_run(opened: Doors, instance: dg.DagsterInstance, run_id: str, jo
         )
     opened.state.outbox.put([message], opened.now())
     return True
+
+
+def failed_reason(instance: dg.DagsterInstance, run_id: str) -> str | None:
+    """Why the first step of a run that failed did so, in words where the step gave some."""
+    records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
+    for record in records:
+        event = record.event_log_entry.dagster_event
+        if event is None:
+            continue
+        failure = event.step_failure_data
+        if failure.user_failure_data is not None and failure.user_failure_data.description:
+            return failure.user_failure_data.description
+        if failure.error is not None:
+            cause = failure.error.cause or failure.error
+            return f"{event.step_key}: {cause.message.strip()}"
+    return None
 
 
 def closed_checks(instance: dg.DagsterInstance, run_id: str) -> list[tuple[str, str]]:

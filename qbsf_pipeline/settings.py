@@ -272,7 +272,7 @@ class InvoiceRules(_Section):
     customer_memo: str
     private_note: str
     document_number: Literal["next", "none"]
-    document_number_prefix: str
+    document_number_prefix: Annotated[str, Field(max_length=11)]
     line_description: Literal["line", "product", "line_or_product"]
     zero_lines: Literal["keep", "drop"]
     negative_lines: Literal["keep", "refuse"]

@@ -108,7 +108,8 @@ def dismiss_failure(
 ) -> None:
     """Say no more about this record until something about it changes."""
     state = _state()
-    _get(state, failure_id)
+    if _get(state, failure_id).status == "resolved":
+        raise ConfigurationError([f"{failure_id}: it is resolved already; there is nothing to dismiss"])
     failure = state.failures.dismiss(failure_id, person(), reason, datetime.now(UTC))
     if json:
         print_json(_as_json(failure))

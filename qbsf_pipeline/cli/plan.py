@@ -52,12 +52,14 @@ def plan(flow: Flows = None, as_of: AsOf = None, json: Json = False) -> None:
         for entry in waiting
         if entry.key not in planned_keys and entry.operation in ("send_invoice", "write_back_account", "write_back_opportunity")
     ]
-    batch = batch_of(row["plan_id"] for row in rows) if rows else None
+    batch = batch_of(planned.get_column("plan_id").to_list()) if planned.height else None
+    batches = {entry.key: entry.batch for entry in waiting}
+    for row in rows:
+        row["decision"] = decisions.get(row["plan_id"]) or decisions.get(
+            (batch if row["key"] in planned_keys else batches[row["key"]]) or ""
+        )
     if json:
-        writes = [
-            row | {"payload": parse_json(row["payload"]), "decision": decisions.get(row["plan_id"]) or decisions.get(batch or "")}
-            for row in rows
-        ]
+        writes = [row | {"payload": parse_json(row["payload"])} for row in rows]
         closed = [{"check": name, "finding": finding} for name, finding in result.closed]
         refused = [dict(row) for row in refusals.iter_rows(named=True)]
         print_json({"plan": batch, "writes": writes, "refused": refused, "closed_gates": closed, "mode": settings.mode.value})
@@ -65,7 +67,7 @@ def plan(flow: Flows = None, as_of: AsOf = None, json: Json = False) -> None:
     if not rows:
         say("Nothing to write: every deal that can be invoiced has its invoice.", style="green")
     table(
-        f"{len(rows)} writes (the whole plan: {batch})",
+        f"{len(rows)} writes" + (f" (the whole plan: {batch})" if batch else ""),
         ("Plan", "Write", "Record", "Amount", "Due", "Why", "Decision"),
         (
             (
@@ -75,7 +77,7 @@ def plan(flow: Flows = None, as_of: AsOf = None, json: Json = False) -> None:
                 format_amount(row["amount"], row["currency"] or "") if row["amount"] is not None else "",
                 row["due_date"],
                 row["reason"],
-                decisions.get(row["plan_id"]) or decisions.get(batch or ""),
+                row["decision"],
             )
             for row in rows
         ),

@@ -75,15 +75,17 @@ def is_running(instance: dg.DagsterInstance, *job_names: str) -> bool:
 
 
 def closed_gate(instance: dg.DagsterInstance) -> str | None:
-    """Why the newest plan may not be pushed; ``None`` where its newest checks all passed.
+    """Why the newest plan may not be pushed; ``None`` where the newest checks, of the plan and of what it was made from,
+    all passed.
 
     A check that passed for an older plan does not count for the newest one.
     """
     plan = instance.get_latest_materialization_event(PLAN_KEY)
     if plan is None:
         return "there is no plan yet"
-    newest = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(plan_gates.check_keys))
-    for key in plan_gates.check_keys:
+    keys = [*source_gates.check_keys, *plan_gates.check_keys]
+    newest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    for key in keys:
         record = newest.get(key)
         evaluation = None if record is None or record.event is None else record.event.asset_check_evaluation
         if evaluation is None:
@@ -91,9 +93,10 @@ def closed_gate(instance: dg.DagsterInstance) -> str | None:
         if not evaluation.passed:
             return f"check {key.name} is closed: {evaluation.description}"
         target = evaluation.target_materialization_data
-        latest = instance.get_latest_materialization_event(PLAN_KEY)
+        latest = instance.get_latest_materialization_event(key.asset_key)
         if target is None or latest is None or target.timestamp < latest.timestamp:
-            return f"check {key.name} belongs to an older plan"
+            older = "plan" if key.asset_key == PLAN_KEY else "pull"
+            return f"check {key.name} belongs to an older {older}"
     return None
 
 

@@ -44,7 +44,9 @@ class GateOutcome:
 
 
 def sources_are_fresh(watermarks: pl.DataFrame, system: str, rules: GateRules, now: datetime) -> GateOutcome:
-    """Every table of a system was read within ``fresh_within_minutes``.
+    """A system was read within ``fresh_within_minutes``; one pull writes all of its tables together.
+
+    The sentence stays the same while nothing is read, so that a gate that stays closed is told once.
 
     Args:
         watermarks: table_name, pulled_at (UTC).
@@ -57,7 +59,9 @@ def sources_are_fresh(watermarks: pl.DataFrame, system: str, rules: GateRules, n
     age = now - newest if isinstance(newest, datetime) else timedelta.max
     fresh = age <= timedelta(minutes=rules.fresh_within_minutes)
     minutes = int(age.total_seconds() // 60)
-    text = f"{system.capitalize()} was read {minutes} minutes ago; at most {rules.fresh_within_minutes} are allowed."
+    read_at = f"{newest:%Y-%m-%d %H:%M} UTC" if isinstance(newest, datetime) else "never"
+    allowed = f"at most {rules.fresh_within_minutes} minutes ago is allowed"
+    text = f"{system.capitalize()} was last read at {read_at}; {allowed}." + ("" if fresh else " Run qbsf sync.")
     return GateOutcome(name, fresh, text, {"minutes": minutes})
 
 
@@ -236,7 +240,7 @@ def currencies_agree(plan: pl.DataFrame, customers: pl.DataFrame, preferences: p
 
 
 def within_blast_radius(
-    plan: pl.DataFrame, customers: pl.DataFrame, rules: GateRules, decisions: Mapping[str, str]
+    plan: pl.DataFrame, customers: pl.DataFrame, rules: GateRules, decisions: Mapping[str, str], batch: str
 ) -> GateOutcome:
     """One push bills no more deals, no more money and creates no larger share of customers than the rules allow.
 
@@ -245,6 +249,7 @@ def within_blast_radius(
     Args:
         customers: id, is_deleted: what QuickBooks holds now.
         decisions: approved or rejected, by plan id or id of the whole plan.
+        batch: the id of the whole plan, as it was made: what a push has begun since then does not change it.
     """
     invoices = plan.filter(pl.col("operation") == "create_invoice")
     new_customers = plan.filter(pl.col("operation") == "create_customer").height
@@ -262,7 +267,6 @@ def within_blast_radius(
     elif existing >= rules.small_company_customers and new_customers > rules.max_new_customers_share * existing:
         share = f"{rules.max_new_customers_share:.0%}"
         excess.append(f"{new_customers} new customers beside {existing} (at most {share})")
-    batch = batch_of(plan.get_column("plan_id").to_list())
     figures = {"invoices": invoices.height, "new_customers": new_customers, "plan": batch}
     if not excess:
         return GateOutcome("within_blast_radius", True, f"{invoices.height} invoices, {new_customers} new customers.", figures)
@@ -354,6 +358,7 @@ def plan_gates(doors: DoorsResource, warehouse: WarehouseResource) -> Iterator[d
         customers = read_table(connection, quickbooks.CUSTOMER, ["id", "active", "currency", "is_deleted"])
         invoices = read_table(connection, quickbooks.INVOICE, ["id", "opportunity_id"])
         preferences = read_table(connection, quickbooks.PREFERENCES, ["book_close_date", "home_currency", "multi_currency"])
+    batch = batch_of(plan.get_column("plan_id").to_list())
     plan = not_begun_yet(plan, opened.state.ledger.lookup(plan.get_column("key").to_list()))
     decisions = opened.state.approvals.decisions()
     yield _result(keys_are_unique(plan), PLAN_KEY)
@@ -363,4 +368,4 @@ def plan_gates(doors: DoorsResource, warehouse: WarehouseResource) -> Iterator[d
     yield _result(only_own_fields_are_written(plan, rules), PLAN_KEY)
     yield _result(books_are_open(plan, preferences), PLAN_KEY)
     yield _result(currencies_agree(plan, customers, preferences), PLAN_KEY)
-    yield _result(within_blast_radius(plan, customers, rules.gates, decisions), PLAN_KEY)
+    yield _result(within_blast_radius(plan, customers, rules.gates, decisions, batch), PLAN_KEY)

@@ -294,7 +294,7 @@ def test_deals_before_the_go_live_date_are_left_alone():
         ("contract_url_missing", World(opportunities=[opportunity(contract_url=None)])),
         ("contract_url_malformed", World(opportunities=[opportunity(contract_url="see drive")])),
         ("currency_not_in_quickbooks", World(opportunities=[opportunity(currency="EUR")])),
-        ("currency_unknown", World(organization={"id": ORG})),
+        ("currency_unknown", World(organization={"id": ORG}, preferences={"multi_currency": True, "home_currency": "USD"})),
         ("amount_differs", World(opportunities=[opportunity(amount=Decimal("1000.02"))])),
         ("line_without_amount", World(lines=[line(total_price=None)])),
         ("product_without_item", World(items=[])),

@@ -1,0 +1,149 @@
+"""The whole pipeline on a real Dagster instance, against a sandbox over HTTP: what tests of assets, sensors and gates drive."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from qbsf_pipeline.resources import Doors
+from qbsf_pipeline.sandbox.server import SandboxControl, SandboxProcess
+from qbsf_pipeline.settings import Environment, Settings, load_settings
+from qbsf_pipeline.warehouse.connection import Warehouse, read_table
+from qbsf_pipeline.warehouse.tables import TableSchema
+
+#: Fewer messages than the sample company has problems: Slack takes one a second.
+FEW_MESSAGES = "[slack]\nsingle_failures = 9\n"
+
+
+def clear_environment(patch: pytest.MonkeyPatch) -> None:
+    """Take every variable of the program out of the environment."""
+    for name in Environment.model_fields:
+        patch.delenv(name.upper(), raising=False)
+
+
+class Pipeline:
+    """One home, one Dagster instance, one sandbox.
+
+    ``rules`` and ``mode`` change the settings from here on; ``run`` runs a job in process; ``tick`` evaluates a sensor.
+    """
+
+    def __init__(self, home: Path, sandbox: SandboxProcess, patch: pytest.MonkeyPatch) -> None:
+        self.home = home
+        self.control: SandboxControl = sandbox.control
+        self.instance = dg.DagsterInstance.ephemeral()
+        self._patch = patch
+        self._doors: Doors | None = None
+        home.mkdir(parents=True, exist_ok=True)
+        clear_environment(patch)
+        for name, value in sandbox.environment().items():
+            patch.setenv(name, value)
+        patch.setenv("QBSF_HOME", str(home))
+        patch.setenv("QBSF_CONFIG", str(home / "rules.toml"))
+        self.mode("sandbox")
+        self.rules("")
+        logging.getLogger("dagster").setLevel(logging.CRITICAL)
+        warnings.simplefilter("ignore", dg.BetaWarning)
+
+    def mode(self, mode: str) -> None:
+        self._patch.setenv("QBSF_MODE", mode)
+        self._doors = None
+
+    def rules(self, text: str) -> None:
+        """Rules laid over the packaged ones (TOML), in place of earlier ones."""
+        (self.home / "rules.toml").write_text(FEW_MESSAGES + text, encoding="utf-8")
+        self._doors = None
+
+    @property
+    def settings(self) -> Settings:
+        return load_settings()
+
+    @property
+    def doors(self) -> Doors:
+        if self._doors is None:
+            self._doors = Doors(self.settings, Warehouse(self.settings.environment.warehouse_path))
+        return self._doors
+
+    @property
+    def definitions(self) -> dg.Definitions:
+        from qbsf_pipeline.definitions import build
+
+        return build(self.settings)
+
+    def run(self, job: str, *only: str, full: bool = False, tags: dict[str, str] | None = None) -> dg.ExecuteInProcessResult:
+        """Run a job, or ``only`` these of its assets (``schema/name``), and hand back what happened."""
+        config: dict[str, Any] = {"loggers": {"console": {}}}
+        if full:
+            config["ops"] = {op: {"config": {"full": True}} for op in ("pull_salesforce", "pull_quickbooks")}
+        return self.definitions.resolve_job_def(job).execute_in_process(
+            run_config=config,
+            instance=self.instance,
+            tags=tags,
+            raise_on_error=False,
+            asset_selection=[dg.AssetKey(key.split("/")) for key in only] or None,
+        )
+
+    def tick(self, sensor: str) -> dg.RunRequest | dg.SkipReason:
+        """What a sensor says now."""
+        definitions = self.definitions
+        found = definitions.get_repository_def().get_sensor_def(sensor)
+        context = dg.build_sensor_context(
+            instance=self.instance, definitions=definitions, sensor_name=sensor, resources=definitions.resources
+        )
+        return found(context)
+
+    def tick_schedule(self, schedule: str) -> dg.RunRequest | dg.SkipReason:
+        """What a schedule says now."""
+        definitions = self.definitions
+        found = definitions.get_repository_def().get_schedule_def(schedule)
+        return found(dg.build_schedule_context(instance=self.instance, resources=definitions.resources))
+
+    def table(self, table: TableSchema) -> pl.DataFrame:
+        with self.doors.warehouse.connection() as connection:
+            return read_table(connection, table)
+
+    def put(self, table: TableSchema, frame: pl.DataFrame) -> None:
+        """Make ``frame`` the content of a warehouse table."""
+        from qbsf_pipeline.warehouse.connection import replace_rows
+
+        with self.doors.warehouse.transaction() as connection:
+            replace_rows(connection, table, frame)
+
+    def writes_to_quickbooks(self) -> int:
+        """Calls by which QuickBooks could have been changed."""
+        counts = self.control.call_counts()
+        names = ("batch", "create", "update", "send", "void", "delete")
+        return sum(number for (service, endpoint), number in counts.items() if service == "quickbooks" and endpoint in names)
+
+    def waiting_texts(self) -> list[str]:
+        """What waits in the outbox, as a reader would see it."""
+        return [rendered(entry.message) for entry in self.doors.state.outbox.pending()]
+
+    def keep(self, folder: Path) -> None:
+        """Copy this home's files, for :meth:`restore`."""
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(self.home, folder)
+
+    def close(self) -> None:
+        self.instance.dispose()
+
+
+def rendered(message: Any) -> str:
+    """All mrkdwn of a message, block by block."""
+    return "\n".join(block["text"]["text"] for block in message.blocks)
+
+
+def materialized(result: dg.ExecuteInProcessResult) -> set[str]:
+    """The assets that a run materialized."""
+    return {"/".join(event.asset_key.path) for event in result.get_asset_materialization_events() if event.asset_key is not None}
+
+
+def closed(result: dg.ExecuteInProcessResult) -> set[str]:
+    """The checks that did not pass in a run."""
+    return {one.check_name for one in result.get_asset_check_evaluations() if not one.passed}
