@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -29,20 +28,26 @@ def clear_environment(patch: pytest.MonkeyPatch) -> None:
 
 
 class Pipeline:
-    """One home, one Dagster instance, one sandbox.
+    """One home, one Dagster instance, and services where a test needs them.
 
     ``rules`` and ``mode`` change the settings from here on; ``run`` runs a job in process; ``tick`` evaluates a sensor.
     """
 
-    def __init__(self, home: Path, sandbox: SandboxProcess, patch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self,
+        home: Path,
+        patch: pytest.MonkeyPatch,
+        sandbox: SandboxProcess | None = None,
+        instance: dg.DagsterInstance | None = None,
+    ) -> None:
         self.home = home
-        self.control: SandboxControl = sandbox.control
-        self.instance = dg.DagsterInstance.ephemeral()
+        self.instance = instance or dg.DagsterInstance.ephemeral()
+        self._sandbox = sandbox
         self._patch = patch
         self._doors: Doors | None = None
         home.mkdir(parents=True, exist_ok=True)
         clear_environment(patch)
-        for name, value in sandbox.environment().items():
+        for name, value in (sandbox.environment() if sandbox is not None else {}).items():
             patch.setenv(name, value)
         patch.setenv("QBSF_HOME", str(home))
         patch.setenv("QBSF_CONFIG", str(home / "rules.toml"))
@@ -59,6 +64,11 @@ class Pipeline:
         """Rules laid over the packaged ones (TOML), in place of earlier ones."""
         (self.home / "rules.toml").write_text(FEW_MESSAGES + text, encoding="utf-8")
         self._doors = None
+
+    @property
+    def control(self) -> SandboxControl:
+        assert self._sandbox is not None, "this pipeline has no services"
+        return self._sandbox.control
 
     @property
     def settings(self) -> Settings:
@@ -124,11 +134,6 @@ class Pipeline:
     def waiting_texts(self) -> list[str]:
         """What waits in the outbox, as a reader would see it."""
         return [rendered(entry.message) for entry in self.doors.state.outbox.pending()]
-
-    def keep(self, folder: Path) -> None:
-        """Copy this home's files, for :meth:`restore`."""
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(self.home, folder)
 
     def close(self) -> None:
         self.instance.dispose()

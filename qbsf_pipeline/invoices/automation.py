@@ -83,7 +83,7 @@ def closed_gate(instance: dg.DagsterInstance) -> str | None:
     plan = instance.get_latest_materialization_event(PLAN_KEY)
     if plan is None:
         return "there is no plan yet"
-    keys = [*source_gates.check_keys, *plan_gates.check_keys]
+    keys = sorted([*source_gates.check_keys, *plan_gates.check_keys], key=lambda key: key.name)
     newest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
     for key in keys:
         record = newest.get(key)
