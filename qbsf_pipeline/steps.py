@@ -64,16 +64,21 @@ def step(doors: Doors, flow: str, name: str, run_id: str) -> Iterator[Step]:
 
 def tell_down(doors: Doors, system: str, reason: str) -> None:
     """Say once that a service is down; nothing more until it is back."""
+    if not doors.settings.mode.writes:
+        return
     now = doors.now()
     with doors.state.transaction():
         if doors.state.services.went_down(system, reason, now):
             name = SYSTEM_NAMES.get(system, system)
-            text = f":rotating_light: *{name} does not answer.* {escape(reason)}\nNothing is lost; everything goes on once it is back."
+            rest = "Nothing is lost; everything goes on once it is back."
+            text = f":rotating_light: *{name} does not answer.* {escape(reason)}\n{rest}"
             doors.state.outbox.put([_message(doors, f"down:{system}:{now.isoformat()}", f"{name} does not answer", text)], now)
 
 
 def tell_back(doors: Doors, system: str) -> None:
     """Say once that a service is back, and for how long it was away."""
+    if not doors.settings.mode.writes:
+        return
     now = doors.now()
     with doors.state.transaction():
         away = doors.state.services.came_back(system, now)

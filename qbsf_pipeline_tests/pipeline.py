@@ -84,7 +84,7 @@ class Pipeline:
     def definitions(self) -> dg.Definitions:
         from qbsf_pipeline.definitions import build
 
-        return build(self.settings)
+        return build(self.settings, console_level="CRITICAL")
 
     def run(self, job: str, *only: str, full: bool = False, tags: dict[str, str] | None = None) -> dg.ExecuteInProcessResult:
         """Run a job, or ``only`` these of its assets (``schema/name``), and hand back what happened."""
@@ -135,8 +135,12 @@ class Pipeline:
         """What waits in the outbox, as a reader would see it."""
         return [rendered(entry.message) for entry in self.doors.state.outbox.pending()]
 
-    def close(self) -> None:
-        self.instance.dispose()
+    def __enter__(self) -> Pipeline:
+        self.instance.__enter__()
+        return self
+
+    def __exit__(self, *reason: Any) -> None:
+        self.instance.__exit__(None, None, None)
 
 
 def rendered(message: Any) -> str:

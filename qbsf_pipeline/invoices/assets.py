@@ -1,7 +1,8 @@
 """The assets of the invoice flow: the plan, what of it waits in the ledger, what was pushed, and where it went."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import dagster as dg
@@ -37,7 +38,7 @@ from qbsf_pipeline.steps import deliver_messages, step, tell_down
 from qbsf_pipeline.warehouse.assets import OWNERS, table_key
 from qbsf_pipeline.warehouse.connection import read_table, replace_rows
 from qbsf_pipeline.warehouse.preview import column_schema, preview_of
-from qbsf_pipeline.warehouse.raw import upsert_rows
+from qbsf_pipeline.warehouse.raw import WATERMARKS, upsert_rows
 from qbsf_pipeline.warehouse.tables import TableSchema
 
 PENDING_KEY = dg.AssetKey(["invoices", "pending"])
@@ -390,6 +391,17 @@ def _push(opened: Doors) -> PushOutcome:
     with opened.warehouse.connection() as connection:
         numbers = read_table(connection, quickbooks.INVOICE, ["doc_number"]).get_column("doc_number").to_list()
         preferences = read_table(connection, quickbooks.PREFERENCES, ["book_close_date", "extracted_at"])
+        planned = dict(read_table(connection, PLAN, ["key", "payload"]).iter_rows())
+        watermarks = read_table(connection, WATERMARKS, ["table_name", "read_until"])
+    read_until = watermarks.filter(pl.col("table_name") == "quickbooks.invoice").get_column("read_until").max()
+
+    def pulled_invoices(opportunity_ids: Sequence[str]) -> list[dict[str, Any]]:
+        short = [opportunity_id[:15] for opportunity_id in opportunity_ids]
+        with opened.warehouse.connection() as connection:
+            found = read_table(connection, quickbooks.INVOICE, ["opportunity_id", "record"])
+        records = found.filter(pl.col("opportunity_id").str.slice(0, 15).is_in(short) & pl.col("record").is_not_null())
+        return [parse_json(record) for record in records.get_column("record").to_list()]
+
     read_at = preferences.get_column("extracted_at").max()
     closed = preferences.get_column("book_close_date").max()
     oldest = now - timedelta(minutes=rules.pull.preferences_before_push_minutes)
@@ -408,6 +420,9 @@ def _push(opened: Doors) -> PushOutcome:
         environment=opened.settings.environment,
         document_numbers=DocumentNumbers(prefix, highest_number(numbers, prefix)),
         book_close_date=closed if isinstance(closed, date) else None,
+        planned=planned,
+        read_until=read_until if isinstance(read_until, datetime) else None,
+        pulled_invoices=pulled_invoices,
         clock=opened.now,
         progress=progress,
     )

@@ -186,7 +186,8 @@ def _push_sensor(rules: ScheduleRules, mode: Mode) -> dg.SensorDefinition:
 
 
 def waiting(opened: Doors) -> int:
-    """How many writes could be pushed now, those whose answer was lost included."""
+    """How much there is for a push to do now: writes, those whose answer was lost included, and invoices that finance was
+    not told of because a push died before it came to that."""
     state, mode = opened.state, opened.settings.mode
     ready = state.ledger.ready(FLOW, opened.now())
     allowed = allowed_keys(ready, state.approvals.decisions(), needs_approval=mode is Mode.APPROVE)
@@ -197,4 +198,5 @@ def waiting(opened: Doors) -> int:
         if entry.key in allowed
         and all(key in allowed or (key in lookup and lookup[key].status == "done") for key in entry.depends_on)
     ]
-    return len(runnable) + len(state.ledger.sending(FLOW))
+    untold = state.ledger.unannounced(FLOW, "create_invoice")
+    return len(runnable) + len(state.ledger.sending(FLOW)) + len(untold)

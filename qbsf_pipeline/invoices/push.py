@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -63,6 +63,10 @@ class PushContext:
     Attributes:
         document_numbers: for companies that ask for custom transaction numbers.
         book_close_date: as read shortly before the push; ``None`` where the books are open.
+        planned: payload by key in the newest plan. What is to be created and is not in it just so is left alone: the ledger
+            may be a restored copy, older than the plan.
+        read_until: QuickBooks' own clock at the last pull: what was created before it is in ``pulled_invoices``.
+        pulled_invoices: the pulled invoices that carry the markers of these deals, as QuickBooks sent them.
         clock: now, aware UTC.
         progress: told in plain words what is being done.
     """
@@ -74,6 +78,9 @@ class PushContext:
     environment: Environment
     document_numbers: DocumentNumbers
     book_close_date: date | None
+    planned: Mapping[str, str]
+    read_until: datetime | None
+    pulled_invoices: Callable[[Sequence[str]], Sequence[dict[str, Any]]]
     clock: Callable[[], datetime]
     progress: Callable[[str], None]
 
@@ -144,6 +151,8 @@ def _runnable(context: PushContext, operation: str, outcome: PushOutcome) -> lis
             continue
         if entry.key not in allowed:
             outcome.held.append((entry.key, "waits for approval"))
+        elif operation in CREATES and context.planned.get(entry.key) != entry.payload:
+            outcome.held.append((entry.key, "is not in the newest plan"))
         elif all(_is_done(context, key) for key in entry.depends_on):
             runnable.append(entry)
     return runnable
@@ -334,13 +343,20 @@ def _settle_unclear(context: PushContext, outcome: PushOutcome) -> None:
 def _invoices_by_marker(context: PushContext, entries: list[LedgerEntry]) -> dict[str, list[dict[str, Any]]]:
     if not entries:
         return {}
-    since = min(entry.sending_at or entry.created_at for entry in entries) - CLOCK_TOLERANCE
-    found: dict[str, list[dict[str, Any]]] = {}
-    for invoice in context.quickbooks.invoices_created_since(since):
+    """The invoices that carry the marker of one of these deals: those of the last pull, and those made since.
+
+    The window to ask QuickBooks for begins at its own clock at the last pull, or at the moment of sending if that is earlier,
+    so that a wrong clock here cannot hide an invoice.
+    """
+    earliest = min(entry.sending_at or entry.created_at for entry in entries)
+    since = min(earliest, context.read_until or earliest) - CLOCK_TOLERANCE
+    pulled = context.pulled_invoices([entry.source_id for entry in entries])
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for invoice in (*pulled, *context.quickbooks.invoices_created_since(since)):
         opportunity_id = opportunity_in(invoice.get("PrivateNote") or "")
         if opportunity_id is not None:
-            found.setdefault(opportunity_id[:15], []).append(invoice)
-    return found
+            found.setdefault(opportunity_id[:15], {})[str(invoice["Id"])] = invoice
+    return {short_id: list(invoices.values()) for short_id, invoices in found.items()}
 
 
 def _settle_group(

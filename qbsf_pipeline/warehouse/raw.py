@@ -123,7 +123,8 @@ def write_pull(connection: duckdb.DuckDBPyConnection, pulled: PulledTable, rules
         f"WHERE {differs} OR t.source_modified_at IS DISTINCT FROM p.source_modified_at)"
     )
     connection.execute(
-        f"INSERT INTO {name} BY NAME SELECT * FROM pulled_rows p WHERE NOT EXISTS (SELECT 1 FROM {name} t WHERE t.{key} = p.{key})"
+        f"INSERT INTO {name} BY NAME SELECT * FROM pulled_rows p "
+        f"WHERE NOT EXISTS (SELECT 1 FROM {name} t WHERE t.{key} = p.{key})"
     )
     deleted = _mark_stubs(connection, table, stubs, now)
     suspicious = 0

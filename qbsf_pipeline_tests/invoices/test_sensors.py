@@ -27,9 +27,8 @@ CHECKS = sorted([*source_gates.check_keys, *plan_gates.check_keys], key=lambda k
 
 @pytest.fixture
 def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
-    built = Pipeline(tmp_path / "home", monkeypatch)
-    yield built
-    built.close()
+    with Pipeline(tmp_path / "home", monkeypatch) as built:
+        yield built
 
 
 def enqueue(pipeline: Pipeline, *writes: PlannedWrite, batch: str = "B-1") -> None:
@@ -59,7 +58,9 @@ def checks_ran(pipeline: Pipeline, *, without: str | None = None) -> None:
 
 def check_ran(pipeline: Pipeline, key: dg.AssetCheckKey, *, passed: bool = True) -> None:
     newest = pipeline.instance.fetch_materializations(key.asset_key, limit=1).records[0]
-    target = AssetCheckEvaluationTargetMaterializationData(newest.storage_id, newest.run_id, newest.timestamp)
+    target = AssetCheckEvaluationTargetMaterializationData(
+        storage_id=newest.storage_id, run_id=newest.run_id, timestamp=newest.timestamp
+    )
     pipeline.instance.report_runless_asset_event(
         dg.AssetCheckEvaluation(
             asset_key=key.asset_key,
@@ -234,8 +235,8 @@ def test_waiting_messages_are_sent_by_a_run_of_their_own(pipeline: Pipeline) -> 
 
 def test_the_sweep_finds_what_no_sensor_picked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "dagster").mkdir()
-    with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as instance:
-        pipeline = Pipeline(tmp_path / "home", monkeypatch, instance=instance)
+    instance = dg.DagsterInstance.local_temp(str(tmp_path / "dagster"))
+    with Pipeline(tmp_path / "home", monkeypatch, instance=instance) as pipeline:
         assert skipped(pipeline.tick_schedule("sweep_pending_writes")) == "nothing waits"
         enqueue(pipeline, lone())
         assert isinstance(pipeline.tick_schedule("sweep_pending_writes"), dg.RunRequest)
