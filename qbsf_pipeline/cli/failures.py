@@ -55,7 +55,7 @@ def list_failures(
         right=("Amount",),
     )
     say(
-        "\nqbsf failures show ID   the whole story     qbsf failures retry ID   try again     qbsf failures dismiss ID   let it be"
+        "\nqbsf failures show ID   the whole story     qbsf failures retry ID   try again   qbsf failures dismiss ID   let it be"
     )
 
 

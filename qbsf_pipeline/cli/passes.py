@@ -96,11 +96,21 @@ def run_pass(settings: Settings, *, full: bool = False, as_of: date | None = Non
 
 
 def reap_orphans(instance: dg.DagsterInstance) -> None:
-    """Fail runs of the command line whose process is gone: they would hold the warehouse's pool slot for ever."""
-    busy = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]))
-    for run in busy:
+    """Fail runs whose process on this machine is gone: they would hold the warehouse's pool slot for ever.
+
+    Runs of the command line say where they run. Runs of a daemon are looked at only where the instance lives in a file, so
+    that their processes can be nowhere but here; Dagster itself notices a dead one only after its longest time.
+    """
+    busy = instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]))
+    for record in busy:
+        run = record.dagster_run
         host, _, process = run.tags.get(PROCESS_TAG, "").rpartition(":")
-        if host == socket.gethostname() and not _is_alive(int(process)):
+        if host:
+            gone = host == socket.gethostname() and not _is_alive(int(process))
+        else:
+            worker = _worker(instance, run.run_id) if _lives_in_a_file(instance) else None
+            gone = worker is not None and not _is_alive(worker, record.start_time)
+        if gone:
             instance.report_run_failed(run, "its process died; the next pass goes on from where it was")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
@@ -149,11 +159,27 @@ def _reason(ran: dg.ExecuteInProcessResult) -> str:
     return "the run failed before its first step"
 
 
-def _is_alive(process: int) -> bool:
+def _lives_in_a_file(instance: dg.DagsterInstance) -> bool:
+    """Whether the instance's runs are kept in a folder of this machine. Dagster names the class only in private modules."""
+    return type(instance.run_storage).__name__ == "SqliteRunStorage"
+
+
+def _worker(instance: dg.DagsterInstance, run_id: str) -> int | None:
+    """The process that works on a run, from the run's own events."""
+    for record in instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.RUN_START).records:
+        event = record.event_log_entry.dagster_event
+        if event is not None and event.pid is not None:
+            return event.pid
+    return None
+
+
+def _is_alive(process: int, run_began: float | None = None) -> bool:
+    """Whether a process runs here, and, where that can be told, is not a younger one of the same number."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    folder = Path(f"/proc/{process}")
+    return run_began is None or not folder.exists() or folder.stat().st_mtime <= run_began + 60

@@ -30,7 +30,7 @@ REPORTING = dg.AssetSelection.assets(STATE_KEY, *reporting_tables.keys, snapshot
 TAGS = {
     "dagster/max_retries": "2",
     "dagster/retry_on_asset_or_op_failure": "false",
-    "dagster/max_runtime": "7200",
+    "dagster/max_runtime": "3600",
     "qbsf/flow": FLOW,
 }
 

@@ -306,7 +306,8 @@ def _compare_total(context: PushContext, entry: LedgerEntry, invoice: dict[str, 
     for send in context.state.ledger.entries(flow=FLOW, opportunity_id=entry.opportunity_id):
         if send.operation == "send_invoice" and send.status in ("planned", "failed"):
             text = (
-                f"QuickBooks made invoice {invoice.get('DocNumber') or invoice.get('Id')} with {net} {entry.currency} before tax, "
+                f"QuickBooks made invoice {invoice.get('DocNumber') or invoice.get('Id')} "
+                f"with {net} {entry.currency} before tax, "
                 f"but the deal is {entry.amount} {entry.currency}. It was not e-mailed. Correct or void it in QuickBooks; "
                 "send it from there."
             )
