@@ -80,7 +80,8 @@ class Doors:
         """The door to QuickBooks Online."""
         self._require()
         environment, push = self.settings.environment, self.settings.rules.push
-        pace = Pace(push.quickbooks_calls_per_second, push.quickbooks_calls_per_minute, push.quickbooks_batches_per_minute)
+        limits = (push.quickbooks_calls_per_second, push.quickbooks_calls_per_minute, push.quickbooks_batches_per_minute)
+        pace = _pace(environment.quickbooks_api_base, environment.quickbooks_realm_id or "", *limits)
         connection = QuickBooksConnection(environment, self.state.tokens.quickbooks, self.meter)
         return QuickBooksClient(environment, connection, self.meter, pace)
 
@@ -113,6 +114,12 @@ class Doors:
 def _open_state(url: str, home: Path) -> State:
     """One pool of connections for each database and process: a code server opens doors at every tick of every sensor."""
     return State.open(url, home)
+
+
+@cache
+def _pace(api: str, realm: str, per_second: int, per_minute: int, batches_per_minute: int) -> Pace:
+    """One pace for each company and process: Intuit counts the calls of the pull and of the push together."""
+    return Pace(per_second, per_minute, batches_per_minute)
 
 
 class DoorsResource(dg.ConfigurableResource["DoorsResource"]):

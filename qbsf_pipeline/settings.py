@@ -40,7 +40,7 @@ class Mode(StrEnum):
 class Environment(BaseSettings):
     """The environment variables of the README, as they were found."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
 
     qbsf_mode: Mode | None = None
     qbsf_home: Path = Path(".qbsf")
@@ -419,14 +419,15 @@ def load_rules(overrides: Path | None = None) -> Rules:
     Raises:
         ConfigurationError: the file is missing or not TOML, or one line for each wrong key or value.
     """
-    values = tomllib.loads(resources.files("qbsf_pipeline").joinpath("rules.toml").read_text(encoding="utf-8"))
+    packaged = resources.files("qbsf_pipeline").joinpath("rules.toml").read_text(encoding="utf-8")
+    values = tomllib.loads(packaged, parse_float=Decimal)
     if overrides is not None:
         try:
             with overrides.open("rb") as file:
-                values = _laid_over(values, tomllib.load(file))
+                values = _laid_over(values, tomllib.load(file, parse_float=Decimal))
         except OSError as error:
             raise ConfigurationError([f"QBSF_CONFIG: cannot read {overrides}: {error.strerror}"]) from error
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigurationError([f"QBSF_CONFIG: {overrides} is not TOML: {error}"]) from error
     try:
         return Rules.model_validate(values)
@@ -450,5 +451,7 @@ def _line(problem: Any, spell: Any) -> str:
     if problem["type"] == "missing":
         return f"{key}: is missing"
     found = problem.get("input")
-    shown = "(hidden)" if any(word in key.lower() for word in ("secret", "token")) else repr(found)
+    shown = str(found) if isinstance(found, Decimal) else repr(found)
+    if any(word in key.lower() for word in ("secret", "token")):
+        shown = "(hidden)"
     return f"{key}: {message}; found {shown}"

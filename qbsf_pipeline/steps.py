@@ -62,31 +62,44 @@ def step(doors: Doors, flow: str, name: str, run_id: str) -> Iterator[Step]:
         state.passes.end(pass_id, outcome, reported.counts, calls, run_id, doors.now())
 
 
-def tell_down(doors: Doors, system: str, reason: str) -> None:
-    """Say once that a service is down; nothing more until it is back."""
+def tell_down(doors: Doors, system: str, reason: str, *, writing: bool = False) -> None:
+    """Say once that a service is down; nothing more until it is back.
+
+    Args:
+        writing: it was met while writing. A service that can be read and not written is still down: reading does not end it.
+    """
     if not doors.settings.mode.writes:
         return
     now = doors.now()
     with doors.state.transaction():
-        if doors.state.services.went_down(system, reason, now):
+        known = _is_down(doors, system)
+        if doors.state.services.went_down(_outage(system, writing), reason, now) and not known:
             name = SYSTEM_NAMES.get(system, system)
             rest = "Nothing is lost; everything goes on once it is back."
             text = f":rotating_light: *{name} does not answer.* {escape(reason)}\n{rest}"
             doors.state.outbox.put([_message(doors, f"down:{system}:{now.isoformat()}", f"{name} does not answer", text)], now)
 
 
-def tell_back(doors: Doors, system: str) -> None:
-    """Say once that a service is back, and for how long it was away."""
+def tell_back(doors: Doors, system: str, *, writing: bool = False) -> None:
+    """Say once that a service is back, and for how long it was away; ``writing`` as for :func:`tell_down`."""
     if not doors.settings.mode.writes:
         return
     now = doors.now()
     with doors.state.transaction():
-        away = doors.state.services.came_back(system, now)
-        if away is not None:
+        away = doors.state.services.came_back(_outage(system, writing), now)
+        if away is not None and not _is_down(doors, system):
             name = SYSTEM_NAMES.get(system, system)
             minutes = max(1, round(away.total_seconds() / 60))
             text = f":white_check_mark: *{name} answers again*, after {minutes} minute{'s' if minutes != 1 else ''}."
             doors.state.outbox.put([_message(doors, f"back:{system}:{now.isoformat()}", f"{name} answers again", text)], now)
+
+
+def _outage(system: str, writing: bool) -> str:
+    return f"{system}:writes" if writing else system
+
+
+def _is_down(doors: Doors, system: str) -> bool:
+    return any(known.partition(":")[0] == system for known in doors.state.services.down())
 
 
 def deliver_messages(doors: Doors, budget_seconds: float = 20.0) -> Delivered | None:

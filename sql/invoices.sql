@@ -24,6 +24,18 @@
 -- emailed: whether QuickBooks has mailed it
 -- emailed_to: bill-to address
 -- link: for a person to open the invoice, where it was written on the deal
+with billed as (
+    -- Two joins by one key each: one join by either key would compare every invoice with every deal.
+    select i.id as billed_by, o.*
+    from quickbooks.invoice as i
+    inner join salesforce.opportunity as o on left(o.id, 15) = left(i.opportunity_id, 15)
+    union all
+    select i.id as billed_by, o.*
+    from quickbooks.invoice as i
+    inner join salesforce.opportunity as o on o.invoice_id = i.id
+    where i.opportunity_id is null
+)
+
 select
     i.id as invoice_id,
     i.doc_number as number,
@@ -49,8 +61,7 @@ select
     i.bill_email as emailed_to,
     o.invoice_url as link
 from quickbooks.invoice as i
-left join salesforce.opportunity as o
-    on left(o.id, 15) = left(i.opportunity_id, 15) or (i.opportunity_id is null and o.invoice_id = i.id)
+left join billed as o on i.id = o.billed_by
 left join salesforce.user as u on o.owner_id = u.id
 left join quickbooks.customer as c on i.customer_id = c.id
 left join (select max(home_currency) as home_currency from quickbooks.preferences) as p on true

@@ -1,25 +1,65 @@
-"""The commands of ``qbsf``, in the order of the README."""
+"""The commands of ``qbsf``, in the order of the README. A command's module is imported when the command runs: some take a
+second to import, and ``qbsf --help`` must answer at once."""
 
 from __future__ import annotations
 
-import typer
+from importlib import import_module
+from typing import Any
 
-from qbsf_pipeline.cli import approvals, demo, dev, failures, plan, query, reviews, status, sync
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
+
+#: Every command: its line in ``qbsf --help``, the module in this package, and the function or group of commands in it.
+COMMANDS = {
+    "demo": ("Start the built-in services with sample data, run a pass, and say what happened.", "demo", "demo"),
+    "dev": ("Bring up the Dagster UI with sensors and schedules running.", "dev", "dev"),
+    "sync": ("One full pass: pull, derive, check, plan, gate, push, notify. Needs no daemon.", "sync", "sync"),
+    "plan": ("Show every write that the next push would do, with its reason. Nothing is sent.", "plan", "plan"),
+    "approve": ("Let the next push do these writes.", "approvals", "approve"),
+    "reject": ("Keep the next pushes from doing these writes.", "approvals", "reject"),
+    "status": ("What was done last, how fresh the data is, and what waits for whom. Calls no service.", "status", "status"),
+    "failures": ("Records that need a person: list, show, retry, dismiss.", "failures", "app"),
+    "review": ("Customer matches that wait for a person: list, show, link, create, ignore.", "reviews", "app"),
+    "query": ("Run SQL against the published snapshot.", "query", "query"),
+}
+
+
+class _OnDemand(TyperGroup):
+    """Takes the command that is run from its module; the others stay lines of the help."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] in COMMANDS:
+            self.commands[args[0]] = loaded(args[0])
+        return super().resolve_command(ctx, args)
+
+
+def loaded(name: str) -> Any:
+    """The true command, its module imported."""
+    _, module, attribute = COMMANDS[name]
+    found = getattr(import_module(f"qbsf_pipeline.cli.{module}"), attribute)
+    command: Any
+    if isinstance(found, typer.Typer):
+        command = get_group(found)
+    else:
+        single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        single.command(name)(found)
+        command = get_command(single)
+    command.name = name
+    return command
+
+
+def _line_of_help() -> None:
+    """Stands for a command whose module is not imported yet."""
+
 
 app = typer.Typer(
     name="qbsf",
+    cls=_OnDemand,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Closed-won Salesforce deals become QuickBooks Online invoices, once and only once.",
 )
-app.command("demo")(demo.demo)
-app.command("dev")(dev.dev)
-app.command("sync")(sync.sync)
-app.command("plan")(plan.plan)
-app.command("approve")(approvals.approve)
-app.command("reject")(approvals.reject)
-app.command("status")(status.status)
-app.add_typer(failures.app, name="failures")
-app.add_typer(reviews.app, name="review")
-app.command("query")(query.query)
+for _name, (_help, _, _) in COMMANDS.items():
+    app.command(_name, help=_help)(_line_of_help)

@@ -15,6 +15,7 @@ from typing import Any
 import dagster as dg
 
 from qbsf_pipeline import notices
+from qbsf_pipeline.cli.event_log import keep_open
 from qbsf_pipeline.definitions import build
 from qbsf_pipeline.invoices import automation
 from qbsf_pipeline.progress import progress
@@ -81,6 +82,7 @@ def run_pass(settings: Settings, *, full: bool = False, as_of: date | None = Non
     doors = Doors(settings, Warehouse(settings.environment.warehouse_path))
     result = PassResult(datetime.now(UTC))
     with doors.state.exclusive(PASS_LOCK, LONGEST_WAIT_SECONDS), instance_for(settings) as instance:
+        keep_open(instance)
         reap_orphans(instance)
         definitions = build(settings, console_level="CRITICAL")
         job = automation.plan_job if plan_only else automation.sync_job
@@ -98,15 +100,15 @@ def run_pass(settings: Settings, *, full: bool = False, as_of: date | None = Non
 def reap_orphans(instance: dg.DagsterInstance) -> None:
     """Fail runs whose process on this machine is gone: they would hold the warehouse's pool slot for ever.
 
-    Runs of the command line say where they run. Runs of a daemon are looked at only where the instance lives in a file, so
+    The caller holds the pass lock, so a run of the command line that is not finished belongs to a process that died; its
+    process id says nothing, for a container that was started again gives the same ones. Runs of a daemon are looked at only where the instance lives in a file, so
     that their processes can be nowhere but here; Dagster itself notices a dead one only after its longest time.
     """
     busy = instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]))
     for record in busy:
         run = record.dagster_run
-        host, _, process = run.tags.get(PROCESS_TAG, "").rpartition(":")
-        if host:
-            gone = host == socket.gethostname() and not _is_alive(int(process))
+        if PROCESS_TAG in run.tags:
+            gone = True
         else:
             worker = _worker(instance, run.run_id) if _lives_in_a_file(instance) else None
             gone = worker is not None and not _is_alive(worker, record.start_time)

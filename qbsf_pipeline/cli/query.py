@@ -24,6 +24,8 @@ def query(
     with duckdb.connect(path, read_only=True) as connection:
         try:
             connection.execute("SET TimeZone = 'UTC'")
+            # It would be drawn on standard output, into what `--json` prints there.
+            connection.execute("SET enable_progress_bar = false")
             relation = connection.sql(sql)
             frame = None if relation is None else relation.pl()
         except duckdb.Error as error:

@@ -30,9 +30,10 @@ def matches(doors: DoorsResource, warehouse: WarehouseResource) -> dg.Materializ
     """Match every account against every customer and write the outcome."""
     opened = doors.open(warehouse)
     with opened.warehouse.connection() as connection:
-        accounts = read_table(connection, salesforce.ACCOUNT)
-        contacts = read_table(connection, salesforce.CONTACT)
-        customers = read_table(connection, quickbooks.CUSTOMER)
+        accounts, contacts, customers = (
+            read_table(connection, table, table.columns_without_record)
+            for table in (salesforce.ACCOUNT, salesforce.CONTACT, quickbooks.CUSTOMER)
+        )
     links, decisions = _people(opened.state)
     found = match_customers(accounts, customers, contacts, links, decisions, opened.settings.rules)
     with opened.warehouse.transaction() as connection:

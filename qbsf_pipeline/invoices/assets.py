@@ -34,7 +34,7 @@ from qbsf_pipeline.salesforce import objects as salesforce
 from qbsf_pipeline.state.ledger import LedgerEntry, PlannedWrite
 from qbsf_pipeline.state.links import CustomerLink, LinkConflict
 from qbsf_pipeline.state.reviews import ReviewCase
-from qbsf_pipeline.steps import deliver_messages, step, tell_down
+from qbsf_pipeline.steps import deliver_messages, step, tell_back, tell_down
 from qbsf_pipeline.warehouse.assets import OWNERS, table_key
 from qbsf_pipeline.warehouse.connection import read_table, replace_rows
 from qbsf_pipeline.warehouse.preview import column_schema, preview_of
@@ -172,6 +172,10 @@ def pending(context: dg.AssetExecutionContext, doors: DoorsResource, warehouse: 
             cases = review_cases(questions, deals)
             state.reviews.open_or_refresh(cases, now)
             state.reviews.close_missing([case.account_id for case in cases], now)
+        if not state.ledger.waiting(FLOW) and not state.ledger.sending(FLOW):
+            # Nothing is left to be written, so no push will come to see that a service takes writes again.
+            for system in ("quickbooks", "salesforce"):
+                tell_back(opened, system, writing=True)
         _remember_matches(opened, plan, matches, now)
         report.counts = {
             "new writes": enqueued.new,
@@ -205,8 +209,7 @@ def pushed(context: dg.AssetExecutionContext, doors: DoorsResource, warehouse: W
     with step(opened, FLOW, "push", context.run_id) as report:
         with state.exclusive(PUSH_LOCK, 300):
             outcome = _push(opened)
-        for system, reason in outcome.unavailable.items():
-            tell_down(opened, system, reason)
+        _tell_outages(opened, outcome)
         told = tell_invoices(state, opened.settings, opened.salesforce.instance_url, opened.now())
         report.counts = {
             "customers created": outcome.count("Customer"),
@@ -326,9 +329,12 @@ def review_cases(questions: pl.DataFrame, deals: pl.DataFrame) -> list[ReviewCas
 def _inputs(opened: Doors) -> InvoiceInputs:
     state = opened.state
     with opened.warehouse.connection() as connection:
-        salesforce_frames = {table.name: read_table(connection, table) for table in _SALESFORCE_INPUTS}
+        salesforce_frames = {
+            table.name: read_table(connection, table, table.columns_without_record) for table in _SALESFORCE_INPUTS
+        }
         quickbooks_frames = {
-            _INPUT_NAMES.get(table.name, table.name): read_table(connection, table) for table in _QUICKBOOKS_INPUTS
+            _INPUT_NAMES.get(table.name, table.name): read_table(connection, table, table.columns_without_record)
+            for table in _QUICKBOOKS_INPUTS
         }
         matches = read_table(connection, MATCHES)
     ledger = [{name: row[name] for name in LEDGER} for row in state.ledger.outcomes(FLOW)]
@@ -366,17 +372,32 @@ def _remember_matches(opened: Doors, plan: pl.DataFrame, matches: pl.DataFrame, 
             progress(str(conflict))
 
 
+def _tell_outages(opened: Doors, outcome: PushOutcome) -> None:
+    """Say once that a service takes no writes, or leaves them unanswered, and once that it takes them again."""
+    for system in ("quickbooks", "salesforce"):
+        lost = sum(1 for entry in opened.state.ledger.sending(FLOW) if entry.target_system == system)
+        reason = f"{lost} write{'s were' if lost != 1 else ' was'} sent without an answer" if lost else None
+        reason = outcome.unavailable.get(system) or reason
+        if reason is not None:
+            tell_down(opened, system, reason, writing=True)
+        else:
+            tell_back(opened, system, writing=True)
+
+
 def _tell_problems(opened: Doors) -> int:
     with opened.warehouse.connection() as connection:
         refusals = read_table(connection, REFUSALS)
         plan = read_table(connection, PLAN, ["key"])
         deals = read_table(connection, DEALS, ["opportunity_id", "outcome"])
     planned = set(plan.get_column("key").to_list())
+    down = {outage.partition(":")[0] for outage in opened.state.services.down()}
     dead_deals = set(deals.filter(pl.col("outcome") == "dead").get_column("opportunity_id").to_list())
     entries = [
         entry
         for status in ("failed", "dead")
         for entry in opened.state.ledger.entries(flow=FLOW, status=status)
+        # What waits for a service that is down was told with the outage.
+        if not (status == "failed" and entry.target_system in down)
         if entry.key in planned
         or entry.opportunity_id in dead_deals
         or entry.operation not in ("create_invoice", "create_customer", "create_item")

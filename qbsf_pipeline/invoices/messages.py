@@ -69,7 +69,7 @@ def invoice_summary(invoices: Sequence[InvoiceTold], channel: str, per_message: 
             Message(
                 dedupe_key=f"{parent_key}:{number}",
                 channel=channel,
-                text=f"{len(part)} more invoices",
+                text=f"{len(part)} more invoice{'s' if len(part) != 1 else ''}",
                 blocks=_sections([_line(invoice) for invoice in part]),
                 thread_of=parent_key,
                 kind="invoices",
@@ -117,14 +117,15 @@ def problem_messages(new: Sequence[Failure], changed: Sequence[Failure], channel
         )
     ]
     for number, start in enumerate(range(0, len(failures), single), start=1):
+        part = failures[start : start + single]
         lines: list[str] = []
-        for failure in failures[start : start + single]:
+        for failure in part:
             lines += [*_problem_lines(failure), ""]
         messages.append(
             Message(
                 dedupe_key=f"{parent}:{number}",
                 channel=channel,
-                text=f"{len(failures[start : start + single])} deals that need attention",
+                text=f"{len(part)} deals that need attention" if len(part) != 1 else "1 deal that needs attention",
                 blocks=_sections(lines),
                 thread_of=parent,
                 kind="problem",

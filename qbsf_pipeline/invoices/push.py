@@ -342,13 +342,13 @@ def _settle_unclear(context: PushContext, outcome: PushOutcome) -> None:
 
 
 def _invoices_by_marker(context: PushContext, entries: list[LedgerEntry]) -> dict[str, list[dict[str, Any]]]:
-    if not entries:
-        return {}
     """The invoices that carry the marker of one of these deals: those of the last pull, and those made since.
 
     The window to ask QuickBooks for begins at its own clock at the last pull, or at the moment of sending if that is earlier,
     so that a wrong clock here cannot hide an invoice.
     """
+    if not entries:
+        return {}
     earliest = min(entry.sending_at or entry.created_at for entry in entries)
     since = min(earliest, context.read_until or earliest) - CLOCK_TOLERANCE
     pulled = context.pulled_invoices([entry.source_id for entry in entries])
@@ -381,13 +381,15 @@ def _settle_group(
     if not lost:
         return
     whole_group_lost = len(lost) == len(context.state.ledger.group(group[0].group_id)) if group[0].group_id else True
-    if whole_group_lost:
+    # A deal that was changed meanwhile is not billed as it was: nothing is repeated, and it is planned anew after the wait.
+    unchanged = _still_true(context, lost, outcome) if lost[0].operation == "create_invoice" else lost
+    if whole_group_lost and len(unchanged) == len(lost):
         items = [BatchItem(str(entry.group_position), "create", entry.target_object, entry.sent_body or "") for entry in lost]
         by_bid = {str(entry.group_position): entry for entry in lost}
         _send_batch(context, items, by_bid, str(lost[0].request_id), outcome)
         return
-    # Part of the batch was carried out. Repeating it under the same id could double that part on a server that did not
-    # finish the first one; another id is safe once Intuit can no longer be working on the first.
+    # Part of the batch was carried out, or must not be repeated. Repeating it under the same id could double that part on a
+    # server that did not finish the first one; another id is safe once Intuit can no longer be working on the first.
     for entry in lost:
         waited = context.clock() - (entry.sending_at or entry.created_at)
         if waited >= timedelta(seconds=context.rules.push.unknown_outcome_wait_seconds):
@@ -422,7 +424,7 @@ def _find_created(
 
 def _settle_sends(context: PushContext, entries: list[LedgerEntry], outcome: PushOutcome) -> None:
     for group in _chunks(entries, 100):
-        ids = {entry.key: _invoice_id(context, entry) for entry in group}
+        ids = {entry.key: str(_created_invoice(context, entry).result_id) for entry in group}
         quoted = ",".join(context.quickbooks.quoted(invoice_id) for invoice_id in ids.values())
         invoices = {str(invoice["Id"]): invoice for invoice in context.quickbooks.query("Invoice", f"Id IN ({quoted})")}
         for entry in group:
@@ -453,8 +455,14 @@ def _send(context: PushContext, outcome: PushOutcome) -> None:
 
 def _send_one(context: PushContext, entry: LedgerEntry, request_id: str, outcome: PushOutcome) -> None:
     now = context.clock
+    created = _created_invoice(context, entry)
+    known = parse_json(created.result or "{}")
+    if known.get("EmailStatus") == "EmailSent":
+        # It was found, not created just now: somebody mailed it, or this program did before its state was restored.
+        _sent(context, entry, known, outcome)
+        return
     try:
-        invoice = context.quickbooks.send_invoice(_invoice_id(context, entry), request_id)
+        invoice = context.quickbooks.send_invoice(str(created.result_id), request_id)
     except OutcomeUnknown as error:
         logger.warning("no answer to the e-mail of %s: %s", entry.source_id, error.code)
         return
@@ -597,11 +605,11 @@ def _newest(context: PushContext, entry: LedgerEntry, operations: tuple[str, ...
 # Small things
 
 
-def _invoice_id(context: PushContext, entry: LedgerEntry) -> str:
+def _created_invoice(context: PushContext, entry: LedgerEntry) -> LedgerEntry:
     for key in entry.depends_on:
         dependency = context.state.ledger.entry(key)
         if dependency is not None and dependency.operation == "create_invoice" and dependency.result_id:
-            return dependency.result_id
+            return dependency
     raise LookupError(f"{entry.key} has no invoice to send")
 
 

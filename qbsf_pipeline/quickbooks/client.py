@@ -333,6 +333,10 @@ class QuickBooksClient:
         """Change one object (``Id``, ``SyncToken``, ``sparse``) and return it as QuickBooks now has it."""
         return self._written("update", entity, body_json, request_id)
 
+    def batch_free_in(self) -> float:
+        """Seconds until Intuit's limits let a batch call through; 0 where they do now."""
+        return self._pace.free_in(batch=True)
+
     def batch(self, items: Sequence[BatchItem], request_id: str) -> dict[str, dict[str, Any] | ServiceError]:
         """At most 30 writes in one call: for each ``bid`` the object as QuickBooks now has it, or what went wrong with it.
 

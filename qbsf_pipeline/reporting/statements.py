@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import sqlglot
@@ -55,7 +55,7 @@ def load_statements() -> list[Statement]:
     """Every file of ``sql/``, those that others read first.
 
     Raises:
-        ConfigurationError: a file has no head, or its head and its columns differ.
+        ConfigurationError: a file is not SQL, has no head, its head and its columns differ, or files read each other.
     """
     found = {path.stem: _parse(path) for path in sorted(folder().glob("*.sql"))}
     order = TopologicalSorter(
@@ -63,8 +63,12 @@ def load_statements() -> list[Statement]:
             name: {table for schema, table in statement.reads if schema == SCHEMA and table in found}
             for name, statement in found.items()
         }
-    ).static_order()
-    return [found[name] for name in order]
+    )
+    try:
+        return [found[name] for name in order.static_order()]
+    except CycleError as error:
+        names = ", ".join(f"sql/{name}.sql" for name in dict.fromkeys(error.args[1]))
+        raise ConfigurationError([f"{names}: they read each other"]) from error
 
 
 def _parse(path: Path) -> Statement:
@@ -79,7 +83,11 @@ def _parse(path: Path) -> Statement:
         elif line.strip("- "):
             prose.append(line.removeprefix("--").strip())
     sql = "\n".join(lines[body_starts:]).strip()
-    tree = sqlglot.parse_one(sql, dialect="duckdb")
+    try:
+        tree = sqlglot.parse_one(sql, dialect="duckdb")
+    except sqlglot.errors.SqlglotError as error:
+        problem = str(error).splitlines()[0] if sql else "there is no statement in it"
+        raise ConfigurationError([f"sql/{path.name}: is not SQL: {problem}"]) from error
     if not isinstance(tree, exp.Query):
         raise ConfigurationError([f"sql/{path.name}: must be one select"])
     selected = [column for column in tree.named_selects if column != "*"]

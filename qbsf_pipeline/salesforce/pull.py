@@ -10,7 +10,7 @@ import hashlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import simplejson
@@ -336,9 +336,8 @@ class _Pull:
         stamps = [stamp for record in read.records.values() if (stamp := instant(record.get("SystemModstamp")))]
         watermark = self._view.watermarks.get(read.source.table_name)
         known = [watermark.read_until] if watermark is not None else []
-        if not stamps and not known:
-            raise ServiceUnavailable(SYSTEM, "no_date", "Salesforce's answers carry no Date header")
-        return max(stamps + known)
+        # An object without a record is asked for from the beginning of time again, until it has one.
+        return max([*stamps, *known], default=datetime.fromtimestamp(0, UTC))
 
     def _known(self, read: _Read) -> Mapping[str, KnownRecord]:
         return self._view.known(read.source.table_name) if read.records else {}

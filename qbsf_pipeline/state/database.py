@@ -69,7 +69,9 @@ class State:
 
     @classmethod
     def open(cls, url: str, home: Path) -> State:
-        """Open the database at ``url``, made and migrated where needed; ``home`` keeps the lock files of SQLite.
+        """Open the database at ``url``, made and migrated where needed; ``home`` is made where it is missing.
+
+        SQLite's lock files stand beside its file: whoever shares the database shares the locks, from any home.
 
         Processes may open it at the same time.
 
@@ -88,7 +90,7 @@ class State:
             ) from error
         except (OSError, sqlite3.Error) as error:
             raise ConfigurationError([_unusable(parsed, error)]) from error
-        locks = FileLocks(home / "locks") if engine.dialect.name == "sqlite" else AdvisoryLocks(engine)
+        locks = FileLocks(Path(parsed.database or "").absolute().parent / "locks") if engine.dialect.name == "sqlite" else AdvisoryLocks(engine)
         state = cls(engine, locks)
         try:
             state._migrate()

@@ -84,6 +84,8 @@ class Warehouse:
                 pause = min(pause * 2, 1.0)
             else:
                 connection.execute("SET TimeZone = 'UTC'")
+                # It would be drawn on standard output, into what `--json` prints there.
+                connection.execute("SET enable_progress_bar = false")
                 return connection
 
 

@@ -54,13 +54,14 @@ class Column:
         return _SQL_TYPES[str(dtype)]
 
 
+RECORD = "record"
 #: Behind the columns of every raw table. ``record`` is the whole source record as JSON, so that a change of rules never
 #: needs a new pull; ``content_hash`` leaves the modification stamp out, so that a touched record is no changed record.
 RAW_COLUMNS: tuple[Column, ...] = (
     Column("source_modified_at", TIMESTAMP, "The source system's own modification stamp (UTC)"),
     Column("is_deleted", pl.Boolean, "Deleted in the source, or no longer found there by a full pull"),
     Column("content_hash", pl.String, "Hash of the record without its modification stamps"),
-    Column("record", pl.String, "The whole record as the source sent it (JSON)"),
+    Column(RECORD, pl.String, "The whole record as the source sent it (JSON)"),
     Column("extracted_at", TIMESTAMP, "When this version was read (UTC)"),
 )
 
@@ -84,6 +85,11 @@ class TableSchema:
     def polars_schema(self) -> pl.Schema:
         """Column names and types, in order."""
         return pl.Schema({column.name: column.dtype for column in self.columns})
+
+    @property
+    def columns_without_record(self) -> list[str]:
+        """Column names without the whole record as JSON, which takes most of a raw table and is nothing to decide from."""
+        return [column.name for column in self.columns if column.name != RECORD]
 
     def ddl(self) -> list[str]:
         """Statements that create the schema and the table where they are missing, and comment them."""

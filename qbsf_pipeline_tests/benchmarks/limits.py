@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-#: Intuit, for each company: calls in a second, calls in a minute, of these calls of the batch endpoint; writes of a batch.
+#: Intuit, for each company: calls in a second, calls in a minute, of these calls of the batch endpoint.
 CALLS_PER_SECOND = 10
 CALLS_PER_MINUTE = 500
 BATCHES_PER_MINUTE = 40
-LARGEST_BATCH = 30
-
-
-def batches_for(*creates: int) -> int:
-    """Batch calls for so many objects of each kind; a batch holds one kind, for each kind refers to the one before."""
-    return sum(-(-number // LARGEST_BATCH) for number in creates)
 
 
 def least_seconds(batches: int, calls: int) -> float:

@@ -33,9 +33,7 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> Ran:
     """Run ``command`` to its end with nothing but ``environment``."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         started = time.perf_counter()
-        process = subprocess.Popen(
-            list(command), stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=dict(environment)
-        )
+        process = subprocess.Popen(list(command), stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=dict(environment))
         _, status, used = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)

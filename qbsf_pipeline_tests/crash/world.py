@@ -162,9 +162,9 @@ class Installation:
         """One pass to its end; its report."""
         return self.start(*strikes).report()
 
-    def killed(self, strike: Strike) -> None:
+    def killed(self, strike: Strike, command: str = "sync") -> None:
         """A pass that is killed at a boundary, and did reach it."""
-        running = self.start(strike)
+        running = self.start(strike, command=command)
         code = running.code()
         assert code == -signal.SIGKILL, f"{strike} was not reached (exit {code}): {running.log.read_text()[-3000:]}"
 
@@ -200,7 +200,7 @@ class Installation:
     def copy(self, home: Path) -> Installation:
         """The same installation in another folder, such as from a backup."""
         shutil.copytree(self.home, home)
-        return Installation(self.driver, self.control, self.environment, home, self.runs)
+        return Installation(self.driver, self.control, dict(self.environment), home, self.runs)
 
 
 def shown(report: Mapping[str, Any]) -> str:
@@ -233,9 +233,7 @@ class World:
         item = {"Name": "Work", "Sku": "W-1", "Type": "Service", "IncomeAccountRef": {"value": income}, "UnitPrice": 1}
         self.control.upsert_objects("Item", [item])
         (self.account,) = self.control.upsert_records("Account", [account_record("Old Friend Inc.")])
-        address = {"Line1": "1 Long Street", "City": "Springfield", "PostalCode": "62701"}
-        customer = {"DisplayName": "Old Friend Inc.", "PrimaryEmailAddr": {"Address": email_of("Old Friend Inc.")}}
-        self.control.upsert_objects("Customer", [{**customer, "CompanyName": "Old Friend Inc.", "BillAddr": address}])
+        self.control.upsert_objects("Customer", [customer_object("Old Friend Inc.")])
 
     def installation(self, name: str) -> Installation:
         """A fresh installation."""
@@ -295,6 +293,13 @@ def account_record(name: str) -> dict[str, Any]:
         "Billing_Email__c": email_of(name),
         "Payment_Terms__c": "Net 30",
     }
+
+
+def customer_object(name: str) -> dict[str, Any]:
+    """The customer that matches :func:`account_record`."""
+    address = {"Line1": "1 Long Street", "City": "Springfield", "PostalCode": "62701"}
+    customer = {"DisplayName": name, "CompanyName": name, "PrimaryEmailAddr": {"Address": email_of(name)}}
+    return {**customer, "BillAddr": address}
 
 
 def email_of(name: str) -> str:

@@ -49,9 +49,7 @@ def planned_home(sandbox: SandboxProcess, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture
-def pipeline(
-    sandbox: SandboxProcess, planned_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Pipeline]:
+def pipeline(sandbox: SandboxProcess, planned_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
     """A pipeline that goes on from ``planned_home``; the sandbox must be left without an invoice of ours."""
     shutil.copytree(planned_home, tmp_path / "home")
     with Pipeline(tmp_path / "home", monkeypatch, sandbox) as built:

@@ -1,0 +1,199 @@
+"""The command line without services: settings that are wrong, a home that is empty, help, and the door ``qbsf demo``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from qbsf_pipeline.cli.output import cell, print_json
+from qbsf_pipeline.cli.sync import PassReport
+from qbsf_pipeline.money import parse_json
+from qbsf_pipeline.settings import Environment
+from qbsf_pipeline_tests.cli.command import qbsf
+from qbsf_pipeline_tests.pipeline import clear_environment
+
+QBSF = str(Path(sys.executable).with_name("qbsf"))
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clear_environment(monkeypatch)
+    monkeypatch.setenv("QBSF_HOME", str(tmp_path / "home"))
+
+
+COMMANDS = [("sync",), ("plan",), ("status",), ("failures",), ("review",), ("query", "SELECT 1"), ("approve", "P-1")]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_every_command_says_what_is_wrong_with_the_settings_in_one_line_each(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("QBSF_MODE", "production")
+    monkeypatch.setenv("QUICKBOOKS_REALM_ID", "ACME")
+    ran = qbsf(*command)
+    assert ran.code == 1
+    assert ran.out == ""
+    lines = ran.err.splitlines()
+    assert len(lines) == 2
+    assert lines[0] == "QBSF_MODE: Input should be 'sandbox', 'dry_run', 'approve' or 'live'; found 'production'"
+    assert lines[1].startswith("QUICKBOOKS_REALM_ID: ")
+    monkeypatch.delenv("QBSF_MODE")
+    monkeypatch.delenv("QUICKBOOKS_REALM_ID")
+    (tmp_path / "rules.toml").write_text("[invoices]\nsend = 'maybe'\n[gate]\n", encoding="utf-8")
+    monkeypatch.setenv("QBSF_CONFIG", str(tmp_path / "rules.toml"))
+    assert qbsf(*command).err.splitlines() == [
+        "invoices.send: Input should be 'send' or 'draft'; found 'maybe'",
+        "gate: there is no such key",
+    ]
+
+
+@pytest.mark.parametrize("command", ["sync", "plan"])
+def test_missing_credentials_are_named_before_any_call(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QBSF_MODE", "live")
+    ran = qbsf(command)
+    assert ran.code == 1
+    assert len(ran.err.splitlines()) == 8
+    assert all(line.endswith(" is not set, and mode live needs it") for line in ran.err.splitlines())
+
+
+def test_the_real_program_ends_with_the_same_line_and_code_and_no_traceback(tmp_path: Path) -> None:
+    names = {name.upper() for name in Environment.model_fields}
+    clean = {name: value for name, value in os.environ.items() if name not in names}
+    ran = subprocess.run(
+        [QBSF, "status"],
+        env=clean | {"QBSF_HOME": str(tmp_path), "SALESFORCE_API_VERSION": "latest"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ran.returncode == 1
+    assert ran.stdout == ""
+    assert ran.stderr == "SALESFORCE_API_VERSION: must be a version such as 66.0, at least 31.0; found 'latest'\n"
+
+
+def test_in_an_empty_home_every_question_has_an_answer() -> None:
+    assert qbsf("failures", "--json").json == []
+    assert "Nothing needs a person." in qbsf("failures").out
+    assert qbsf("review", "--json").json == []
+    status = qbsf("status", "--json").json
+    assert status["flows"] == {"invoices": []}
+    assert status["snapshot"] is None
+    assert "Snapshot for analysts: none yet" in qbsf("status").out
+    query = qbsf("query", "SELECT 1")
+    assert query.code == 1
+    assert query.err.startswith("there is no snapshot yet at ")
+    assert query.err.endswith(": run qbsf sync (or qbsf demo) first\n")
+
+
+def test_a_state_database_of_a_newer_program_is_refused_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QBSF_STATE_URL", "nonsense://")
+    ran = qbsf("status")
+    assert ran.code == 1
+    assert "Traceback" not in ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("sync", "--help"), ("failures", "--help"), ("review", "--help"), ("query", "--help")]
+)
+def test_help_is_there_for_every_command(arguments: tuple[str, ...]) -> None:
+    ran = qbsf(*arguments)
+    assert ran.code == 0
+    assert "Usage" in ran.out
+
+
+@pytest.mark.parametrize("arguments", [("sinc",), ("sync", "--flow", "payment"), ("approve",), ("query",)])
+def test_a_command_that_is_mistyped_is_refused_with_its_own_code(arguments: tuple[str, ...]) -> None:
+    ran = qbsf(*arguments)
+    assert ran.code == 2
+    assert "Traceback" not in ran.err
+
+
+def test_the_demo_needs_nothing_and_a_script_reads_what_it_did(tmp_path: Path) -> None:
+    names = {name.upper() for name in Environment.model_fields}
+    clean = {name: value for name, value in os.environ.items() if name not in names}
+    environment = clean | {"QBSF_HOME": str(tmp_path / "demo")}
+    ran = subprocess.run(
+        [QBSF, "demo", "--json"], env=environment, capture_output=True, text=True, check=False, timeout=200, cwd=tmp_path
+    )
+    assert ran.returncode == 0, ran.stderr
+    report = parse_json(ran.stdout)
+    assert report["mode"] == "sandbox"
+    assert report["error"] is None
+    assert report["exit_code"] == 3  # what the sample company's deals are refused for
+    assert len(report["invoices"]) == report["planned"] > 10
+    assert report["unfinished"] == []
+    assert report["messages"]["waiting"] == 0
+    assert not (tmp_path / "demo" / "sandbox" / "services.json").exists()  # the services ended with it
+    query = subprocess.run(
+        [QBSF, "query", "SELECT count(*) AS n FROM reporting.invoices WHERE difference <> 0", "--json"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert parse_json(query.stdout) == [{"n": 0}]
+
+
+# What the exit code means
+
+
+def report(**changes: object) -> PassReport:
+    nothing = {"error": None, "closed": [], "refused": [], "unfinished": [], "held": 0, "messages": {"sent": 0, "waiting": 0}}
+    quiet = {"deals": {}, "planned": 0, "invoices": [], "customers": {}, "notes": [], "steps": [], "api_calls": {}}
+    return PassReport(**{"mode": "live", "seconds": 1.0, **nothing, **quiet, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, 0),
+        ({"invoices": [{}]}, 0),
+        ({"error": "Salesforce: down"}, 1),
+        ({"error": "Salesforce: down", "refused": [{}]}, 1),
+        ({"closed": [{}]}, 3),
+        ({"refused": [{}]}, 3),
+        ({"unfinished": [{}]}, 3),
+        ({"held": 1}, 3),
+        ({"messages": {"sent": 0, "waiting": 2}}, 3),
+        ({"messages": {"sent": 0, "waiting": 2}, "mode": "dry_run"}, 0),
+    ],
+)
+def test_the_exit_code_is_0_when_nothing_is_left_3_when_something_waits_and_1_when_the_pass_failed(
+    changes: dict[str, object], code: int
+) -> None:
+    assert report(**changes).exit_code == code
+
+
+# How values look
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, ""),
+        (True, "yes"),
+        (False, "no"),
+        (Decimal("1234567.5"), "1,234,567.50"),
+        (datetime(2026, 3, 31, 8, 5, tzinfo=UTC), "2026-03-31 08:05 UTC"),
+        (date(2026, 3, 31), "2026-03-31"),
+        (7, "7"),
+        ("[red]", "[red]"),
+    ],
+)
+def test_people_read_values_as_they_are_used_to(value: object, shown: str) -> None:
+    assert cell(value) == shown
+
+
+def test_scripts_read_json_that_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"a": Decimal("12.50"), "b": (date(2026, 3, 31),), "c": float("inf"), "d": timedelta(days=1), 5: b"x"})
+    out = capsys.readouterr().out
+    assert out == '{"a":12.50,"b":["2026-03-31"],"c":null,"d":"1 day, 0:00:00","5":"b\'x\'"}\n'

@@ -1,0 +1,54 @@
+"""What analysts see of the state database: every write, failure and review, and never a body that was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from qbsf_pipeline.reporting.state_tables import FAILURES, LEDGER, REVIEWS, copy_state
+from qbsf_pipeline.state.database import State
+from qbsf_pipeline.state.failures import Problem, Reason
+from qbsf_pipeline.state.reviews import ReviewCase
+from qbsf_pipeline.warehouse.connection import read_table
+from qbsf_pipeline_tests.state.writes import invoice, sending
+
+NOW = datetime(2026, 3, 31, 8, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    with State.open(f"sqlite:///{tmp_path / 'state.sqlite'}", tmp_path) as opened:
+        yield opened
+
+
+def test_the_state_is_copied_whole_and_replaces_the_last_copy(state: State) -> None:
+    with duckdb.connect() as connection:
+        assert copy_state(connection, state) == {"ledger": 0, "failures": 0, "reviews": 0}
+        write = invoice(1, depends_on=())
+        state.ledger.enqueue([write, invoice(2)], "B-1", NOW)
+        state.ledger.start([sending(write)], NOW)
+        state.ledger.finish(write.key, "145", '{"Id":"145"}', NOW)
+        reasons = (Reason("a", "No e-mail.", "Fill it."), Reason("b", "No street.", ""))
+        problem = Problem("invoices:006", "invoices", "Opportunity", "006", "Café", None, "refused", reasons)
+        state.failures.report([problem], "invoices", NOW)
+        state.reviews.open_or_refresh([ReviewCase("001", "Acme", "Which one?", [], 2, None, None)], NOW)
+        for _ in range(2):
+            assert copy_state(connection, state) == {"ledger": 2, "failures": 1, "reviews": 1}
+        ledger = {row["key"]: row for row in read_table(connection, LEDGER).to_dicts()}
+        assert ledger[write.key]["status"] == "done"
+        assert ledger[write.key]["result_id"] == "145"
+        assert ledger[write.key]["amount"] == Decimal("12500.10")
+        (failure,) = read_table(connection, FAILURES).to_dicts()
+        assert (failure["failure_id"], failure["reasons"], failure["status"]) == ("F-1", "No e-mail. No street.", "open")
+        (review,) = read_table(connection, REVIEWS).to_dicts()
+        assert (review["review_id"], review["deals_waiting"], review["decided_at"]) == ("R-1", 2, None)
+
+
+def test_no_body_that_was_sent_and_no_token_reaches_the_warehouse() -> None:
+    names = {column.name for table in (LEDGER, FAILURES, REVIEWS) for column in table.columns}
+    assert not names & {"payload", "sent_body", "result", "access_token", "refresh_token"}

@@ -1,0 +1,199 @@
+"""The asset graph as people see it: what is there, what it comes from, who owns it, and that nothing opens the warehouse
+beside the pool."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from qbsf_pipeline.definitions import build
+from qbsf_pipeline.invoices.automation import GATES
+from qbsf_pipeline.invoices.checks import plan_gates, source_gates
+from qbsf_pipeline.quickbooks import objects as quickbooks
+from qbsf_pipeline.reporting.statements import load_statements
+from qbsf_pipeline.resources import WAREHOUSE_POOL
+from qbsf_pipeline.salesforce import objects as salesforce
+from qbsf_pipeline.settings import load_settings
+from qbsf_pipeline_tests.pipeline import clear_environment
+
+EXTERNAL = {
+    "quickbooks_online/customer",
+    "quickbooks_online/invoice",
+    "salesforce_org/account",
+    "salesforce_org/opportunity",
+    "slack_workspace/finance_channel",
+}
+OWN = {
+    "customers/matches",
+    "invoices/plan",
+    "invoices/deals",
+    "invoices/refusals",
+    "invoices/notes",
+    "invoices/pending",
+    "invoices/pushed",
+    "pipeline/state",
+    "reporting/snapshot",
+}
+PLAN_INPUTS = {
+    "customers/matches",
+    *(
+        f"salesforce/{name}"
+        for name in (
+            "opportunity",
+            "opportunity_line_item",
+            "product2",
+            "account",
+            "contact",
+            "opportunity_contact_role",
+            "organization",
+        )
+    ),
+    *(
+        f"quickbooks/{name}"
+        for name in (
+            "customer",
+            "invoice",
+            "item",
+            "term",
+            "class",
+            "department",
+            "tax_code",
+            "account",
+            "vendor",
+            "employee",
+            "preferences",
+            "company_info",
+        )
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def definitions() -> Iterator[dg.Definitions]:
+    with pytest.MonkeyPatch.context() as patch:
+        clear_environment(patch)
+        yield build(load_settings())
+
+
+@pytest.fixture(scope="module")
+def specs(definitions: dg.Definitions) -> dict[str, dg.AssetSpec]:
+    return {text(spec.key): spec for spec in definitions.resolve_all_asset_specs()}
+
+
+def text(key: dg.AssetKey) -> str:
+    return "/".join(key.path)
+
+
+def deps(spec: dg.AssetSpec) -> set[str]:
+    return {text(dep.asset_key) for dep in spec.deps}
+
+
+def test_everything_loads_and_fits_together(definitions: dg.Definitions) -> None:
+    dg.Definitions.validate_loadable(definitions)
+
+
+def test_the_graph_holds_these_assets_and_no_others(specs: dict[str, dg.AssetSpec]) -> None:
+    raw = {f"{table.schema}/{table.name}" for table in (*salesforce.TABLES, *quickbooks.TABLES)}
+    reporting = {f"reporting/{statement.name}" for statement in load_statements()}
+    assert set(specs) == raw | reporting | OWN | EXTERNAL
+
+
+def test_each_asset_comes_from_what_it_reads(specs: dict[str, dg.AssetSpec]) -> None:
+    planned = {f"invoices/{name}" for name in ("plan", "deals", "refusals")}
+    assert deps(specs["customers/matches"]) == {"salesforce/account", "salesforce/contact", "quickbooks/customer"}
+    for name in (*planned, "invoices/notes"):
+        assert deps(specs[name]) == PLAN_INPUTS
+    assert deps(specs["invoices/pending"]) == {*planned, "customers/matches"}
+    assert deps(specs["invoices/pushed"]) == {
+        "invoices/pending",
+        "invoices/plan",
+        "salesforce/opportunity",
+        "quickbooks/invoice",
+    }
+    assert deps(specs["pipeline/state"]) == {"invoices/pending", "invoices/pushed"}
+    assert deps(specs["reporting/snapshot"]) == {f"reporting/{one.name}" for one in load_statements()}
+    for table in (*salesforce.TABLES, *quickbooks.TABLES):
+        assert deps(specs[f"{table.schema}/{table.name}"]) == set()
+
+
+def test_the_lineage_runs_on_to_the_systems_that_are_written_to(specs: dict[str, dg.AssetSpec]) -> None:
+    for name in EXTERNAL:
+        assert deps(specs[name]) == {"invoices/pushed"}
+        assert specs[name].group_name == "written_to"
+
+
+def test_each_asset_tells_what_it_is_who_owns_it_and_where_it_belongs(specs: dict[str, dg.AssetSpec]) -> None:
+    for name, spec in specs.items():
+        assert len(spec.description or "") > 20, name
+        assert spec.owners == ["team:finance-systems"], name
+        assert spec.group_name in {"salesforce", "quickbooks", "customers", "invoices", "reporting", "written_to"}, name
+        assert spec.kinds or name in EXTERNAL, name
+
+
+def test_each_table_shows_its_columns_with_their_meaning(specs: dict[str, dg.AssetSpec]) -> None:
+    for name in set(specs) - EXTERNAL - {"invoices/pending", "invoices/pushed", "pipeline/state", "reporting/snapshot"}:
+        schema = specs[name].metadata["dagster/column_schema"]
+        columns = getattr(schema, "schema", schema).columns
+        assert columns, name
+        assert all(column.description for column in columns), name
+        assert specs[name].metadata["dagster/table_name"] in (
+            name.replace("/", "."),
+            dg.MetadataValue.text(name.replace("/", ".")),
+        )
+
+
+def test_everything_that_opens_the_warehouse_is_in_the_pool_of_one(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    executable = [key for key in graph.get_all_asset_keys() if graph.get(key).is_executable]
+    assert {text(key) for key in executable} == set(map(text, graph.get_all_asset_keys())) - EXTERNAL
+    assert {text(key): graph.get(key).pools for key in executable} == {text(key): {WAREHOUSE_POOL} for key in executable}
+    for checks in (source_gates, plan_gates):
+        assert checks.op.pool == WAREHOUSE_POOL
+
+
+def test_runs_are_one_process_so_that_one_connection_is_open_at_a_time(definitions: dg.Definitions) -> None:
+    for job in definitions.resolve_all_job_defs():
+        if not job.name.startswith("__"):
+            assert job.executor_def.name == "in_process", job.name
+
+
+def test_the_gates_are_the_blocking_checks_and_the_push_takes_all_of_them_along(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    gates = {key for definition in (source_gates, plan_gates) for key in definition.check_keys}
+    assert set(graph.asset_check_keys) == gates
+    assert GATES.resolve_checks(graph) == gates
+    for name in ("plan_invoices_only", "sync_invoices", "push_invoices"):
+        assert set(definitions.resolve_job_def(name).asset_layer.asset_graph.asset_check_keys) >= gates, name
+
+
+def test_each_job_makes_what_its_name_says_and_only_the_push_pushes(definitions: dg.Definitions) -> None:
+    def made(name: str) -> set[str]:
+        layer = definitions.resolve_job_def(name).asset_layer
+        return {text(key) for key in layer.selected_asset_keys}
+
+    raw = {f"{table.schema}/{table.name}" for table in (*salesforce.TABLES, *quickbooks.TABLES)}
+    reporting = {"pipeline/state", "reporting/snapshot", *(f"reporting/{one.name}" for one in load_statements())}
+    planned = {"customers/matches", "invoices/plan", "invoices/deals", "invoices/refusals", "invoices/notes"}
+    assert made("plan_invoices_only") == raw | planned
+    assert made("sync_invoices") == raw | planned | reporting | {"invoices/pending"}
+    assert made("push_invoices") == reporting | {"invoices/pushed"}
+
+
+@pytest.mark.parametrize("mode", ["sandbox", "dry_run", "approve", "live"])
+def test_definitions_load_in_every_mode_without_credentials(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    clear_environment(monkeypatch)
+    monkeypatch.setenv("QBSF_MODE", mode)
+    assert build(load_settings()).resolve_job_def("sync_invoices")
+
+
+def test_the_instance_that_is_shipped_has_pools_of_one_for_each_op_and_no_telemetry() -> None:
+    import yaml
+
+    found = yaml.safe_load((Path(__file__).parents[1] / "dagster.yaml").read_text(encoding="utf-8"))
+    assert found["concurrency"]["pools"] == {"default_limit": 1, "granularity": "op"}
+    assert found["telemetry"] == {"enabled": False}
+    assert found["run_monitoring"]["enabled"] is True
+    assert found["run_retries"]["max_retries"] == 0

@@ -1,0 +1,143 @@
+"""The one way to open the warehouse: let go in any case, waiting that ends, everything of a transaction or nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import duckdb
+import polars as pl
+import pytest
+
+from qbsf_pipeline.resources import WarehouseResource
+from qbsf_pipeline.warehouse.connection import (
+    Warehouse,
+    WarehouseBusy,
+    append_rows,
+    ensure_table,
+    read_table,
+    replace_rows,
+)
+from qbsf_pipeline.warehouse.tables import AMOUNT, Column, TableSchema
+from qbsf_pipeline_tests.warehouse.conftest import Holder
+
+TABLE = TableSchema("money", "bag", (Column("id", pl.String, "key"), Column("amount", AMOUNT, "USD")), ("id",), "A bag")
+Hold = Callable[..., Holder]
+
+
+def rows(*ids: str) -> pl.DataFrame:
+    return TABLE.frame([{"id": one} for one in ids])
+
+
+def held(warehouse: Warehouse) -> list[str]:
+    with warehouse.connection() as connection:
+        return sorted(read_table(connection, TABLE).get_column("id"))
+
+
+def test_the_file_and_its_folder_are_made_on_first_use(warehouse: Warehouse) -> None:
+    assert held(warehouse) == []
+    assert warehouse.path.exists()
+
+
+def test_instants_are_utc_whatever_the_machine_thinks(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    with warehouse.connection() as connection:
+        assert connection.execute("SELECT current_setting('TimeZone')").fetchall() == [("UTC",)]
+
+
+def test_a_transaction_that_fails_leaves_everything_as_it_was(warehouse: Warehouse) -> None:
+    with warehouse.transaction() as connection:
+        replace_rows(connection, TABLE, rows("a"))
+    with pytest.raises(RuntimeError, match="on the way"), warehouse.transaction() as connection:
+        replace_rows(connection, TABLE, rows("b", "c"))
+        raise RuntimeError("something happened on the way")
+    assert held(warehouse) == ["a"]
+
+
+def test_replacing_rows_leaves_no_old_one_and_none_where_there_are_no_new_ones(warehouse: Warehouse) -> None:
+    with warehouse.transaction() as connection:
+        replace_rows(connection, TABLE, rows("a", "b"))
+    with warehouse.transaction() as connection:
+        replace_rows(connection, TABLE, rows("c"))
+    assert held(warehouse) == ["c"]
+    with warehouse.transaction() as connection:
+        replace_rows(connection, TABLE, TABLE.empty())
+    assert held(warehouse) == []
+
+
+def test_columns_are_matched_by_name_and_never_by_place(warehouse: Warehouse) -> None:
+    with warehouse.transaction() as connection:
+        ensure_table(connection, replace(TABLE, columns=TABLE.columns[::-1]))
+        append_rows(connection, TABLE, rows("a"))
+        append_rows(connection, TABLE, rows("b").select("amount", "id"))
+    assert held(warehouse) == ["a", "b"]
+
+
+def test_a_newer_version_adds_its_columns_to_a_table_that_is_there(warehouse: Warehouse) -> None:
+    with warehouse.transaction() as connection:
+        replace_rows(connection, TABLE, rows("a"))
+    newer = replace(TABLE, columns=(*TABLE.columns, Column("note", pl.String, "new")))
+    with warehouse.transaction() as connection:
+        append_rows_of_newer = newer.frame([{"id": "b", "note": "hello"}])
+        ensure_table(connection, newer)
+        append_rows(connection, newer, append_rows_of_newer)
+    with warehouse.connection() as connection:
+        assert read_table(connection, newer).sort("id").get_column("note").to_list() == [None, "hello"]
+
+
+def test_a_table_that_is_not_there_reads_as_one_without_rows(warehouse: Warehouse) -> None:
+    with warehouse.connection() as connection:
+        found = read_table(connection, TABLE, ["amount"])
+    assert found.schema == {"amount": AMOUNT}
+    assert found.is_empty()
+
+
+def test_another_process_gets_the_file_after_the_work_inside_failed(warehouse: Warehouse, hold: Hold) -> None:
+    with pytest.raises(ZeroDivisionError), warehouse.connection() as connection:
+        connection.execute("CREATE TABLE t AS SELECT 7 AS x")
+        raise ZeroDivisionError
+    assert hold(warehouse.path, "writer", "SELECT x FROM t").first == "7"
+
+
+def test_another_process_gets_the_file_after_a_transaction_failed_in_the_resource_that_assets_use(
+    warehouse: Warehouse, hold: Hold
+) -> None:
+    resource = WarehouseResource(database=str(warehouse.path))
+    with pytest.raises(ZeroDivisionError), resource.get_connection() as connection:
+        connection.execute("CREATE TABLE t AS SELECT 7 AS x")
+        raise ZeroDivisionError
+    assert hold(warehouse.path, "writer", "SELECT x FROM t").first == "7"
+
+
+@pytest.mark.parametrize("how", ["writer", "reader"])
+def test_waiting_for_another_process_ends_with_a_message_for_people(warehouse: Warehouse, hold: Hold, how: str) -> None:
+    assert held(warehouse) == []
+    hold(warehouse.path, how)
+    hasty = replace(warehouse, wait_seconds=0.3)
+    with pytest.raises(WarehouseBusy) as error, hasty.connection():
+        pass
+    assert str(warehouse.path) in str(error.value)
+    assert "published snapshot" in str(error.value)
+
+
+def test_a_process_that_waits_goes_on_as_soon_as_the_other_lets_go(warehouse: Warehouse, hold: Hold) -> None:
+    assert held(warehouse) == []
+    other = hold(warehouse.path)
+    threading.Timer(0.5, other.end).start()
+    with warehouse.transaction() as connection:
+        replace_rows(connection, TABLE, rows("a"))
+    assert held(warehouse) == ["a"]
+
+
+def test_a_process_that_was_killed_leaves_no_lock_behind(warehouse: Warehouse, hold: Hold) -> None:
+    assert held(warehouse) == []
+    hold(warehouse.path).kill()
+    assert held(replace(warehouse, wait_seconds=5)) == []
+
+
+def test_a_file_that_is_no_warehouse_is_said_at_once_and_not_waited_for(warehouse: Warehouse) -> None:
+    warehouse.path.parent.mkdir()
+    warehouse.path.write_bytes(b"this is not a database, and never was one" * 200)
+    with pytest.raises(duckdb.IOException), warehouse.connection():
+        pass
