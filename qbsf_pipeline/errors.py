@@ -6,6 +6,9 @@ codes and answers the one question that matters afterwards, "what may be done ne
 
 from __future__ import annotations
 
+#: The systems as people call them.
+SYSTEM_NAMES = {"salesforce": "Salesforce", "quickbooks": "QuickBooks", "slack": "Slack"}
+
 
 class ServiceError(Exception):
     """A service answered with an error, or did not answer.

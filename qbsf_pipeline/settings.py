@@ -7,6 +7,7 @@ The names of the variables are public: see the README.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from datetime import date
 from decimal import Decimal
@@ -84,6 +85,14 @@ class Environment(BaseSettings):
     @classmethod
     def _url_is_safe(cls, value: str | None) -> str | None:
         return None if value is None else checked_url(value)
+
+    @field_validator("qbsf_go_live_date", mode="before")
+    @classmethod
+    def _date_is_iso(cls, value: object) -> object:
+        # A bare number would be read as seconds since 1970, and every old deal would be invoiced.
+        if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value.strip()):
+            raise ValueError("must be a date such as 2026-03-31")
+        return value.strip() if isinstance(value, str) else value
 
     @field_validator("quickbooks_realm_id")
     @classmethod
@@ -165,7 +174,11 @@ class Environment(BaseSettings):
         if mode is not Mode.DRY_RUN:
             needed["SLACK_BOT_TOKEN (xoxb-...)"] = self.slack_bot_token
             needed["QBSF_GO_LIVE_DATE (ISO date; deals closed before it are never invoiced)"] = self.qbsf_go_live_date
-        return [f"{name} is not set, and mode {mode.value} needs it" for name, value in needed.items() if value is None]
+        missing = [f"{name} is not set, and mode {mode.value} needs it" for name, value in needed.items() if value is None]
+        key = self.salesforce_private_key_file
+        if self.salesforce_username and key is not None and not key.expanduser().is_file():
+            missing.append(f"SALESFORCE_PRIVATE_KEY_FILE: there is no file {key}")
+        return missing
 
 
 def checked_url(value: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from qbsf_pipeline.errors import (
+    SYSTEM_NAMES,
     AccessRefused,
     ConfigurationError,
     OutcomeUnknown,
@@ -24,7 +25,6 @@ from qbsf_pipeline.state.outbox import Message
 
 #: How a run whose failure was told already is known to the sensor that tells of failed runs.
 TOLD_TAG = "qbsf/told"
-SYSTEM_NAMES = {"salesforce": "Salesforce", "quickbooks": "QuickBooks", "slack": "Slack"}
 
 
 @dataclass

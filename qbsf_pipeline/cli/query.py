@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import duckdb
+import pyarrow as pa
 import typer
 
 from qbsf_pipeline.cli.options import Json
@@ -27,13 +28,18 @@ def query(
             # It would be drawn on standard output, into what `--json` prints there.
             connection.execute("SET enable_progress_bar = false")
             relation = connection.sql(sql)
-            frame = None if relation is None else relation.pl()
+            found = None if relation is None else relation.to_arrow_table()
         except duckdb.Error as error:
             raise ConfigurationError([str(error)]) from error
-    if frame is None:
+    if found is None:
         say("Done; the statement returned no rows.")
-    elif json:
-        print_json(frame.to_dicts())
-    else:
-        table("", frame.columns, frame.iter_rows(), right=[name for name, dtype in frame.schema.items() if dtype.is_numeric()])
-        say(f"\n{frame.height} row{'s' if frame.height != 1 else ''}")
+        return
+    columns = list(found.column_names)
+    rows = list(zip(*(column.to_pylist() for column in found.columns), strict=True))
+    if json:
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
+        return
+    numeric = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+    right = [field.name for field in found.schema if any(is_kind(field.type) for is_kind in numeric)]
+    table("", columns, rows, right=right)
+    say(f"\n{len(rows)} row{'s' if len(rows) != 1 else ''}")

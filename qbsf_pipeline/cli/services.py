@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from qbsf_pipeline.errors import ConfigurationError
 from qbsf_pipeline.settings import Mode, Settings, load_settings
 
 
@@ -21,6 +22,7 @@ def services_for(settings: Settings) -> Iterator[Settings]:
     """
     if settings.mode is not Mode.SANDBOX:
         settings.require_credentials()
+        _require_connection(settings)
         yield settings
         return
     from qbsf_pipeline.sandbox.server import running_sandbox, start_sandbox
@@ -35,3 +37,20 @@ def services_for(settings: Settings) -> Iterator[Settings]:
     finally:
         if running is None:
             sandbox.stop()
+
+
+def _require_connection(settings: Settings) -> None:
+    """Refuse, before any call, a company that was never connected."""
+    environment = settings.environment
+    if environment.quickbooks_refresh_token is not None:
+        return
+    from qbsf_pipeline.state.database import State
+
+    realm = environment.quickbooks_realm_id or ""
+    if State.open(environment.state_url, environment.home).tokens.quickbooks.load(realm) is None:
+        raise ConfigurationError(
+            [
+                f"QUICKBOOKS_REFRESH_TOKEN is not set, and company {realm} was never connected from here: connect it "
+                "(`qbsf connect quickbooks`, or Intuit's OAuth playground with the app's keys) and set its refresh token"
+            ]
+        )

@@ -51,6 +51,7 @@ def status(json: Json = False) -> None:
         "open_failures": len(state.failures.list("open")),
         "open_reviews": len(state.reviews.list("open")),
         "messages": state.outbox.counts(),
+        "messages_wait_because": state.outbox.reasons(),
         "down": {system: outage.since for system, outage in state.services.down().items()},
         "api_calls_24h": state.passes.api_usage(now - timedelta(hours=24)),
         "api_calls_30d": state.passes.api_usage(now - timedelta(days=30)),
@@ -87,6 +88,8 @@ def status(json: Json = False) -> None:
     say(f"Failures open: {found['open_failures']} (qbsf failures) · reviews open: {found['open_reviews']} (qbsf review)")
     messages = ", ".join(f"{number} {name}" for name, number in state.outbox.counts().items()) or "none yet"
     say(f"Slack messages: {messages}")
+    for reason in found["messages_wait_because"]:
+        say(f"Messages wait: {reason}", style="red")
     for system, since in state.services.down().items():
         say(f"{system} does not answer since {since.since:%Y-%m-%d %H:%M} UTC: {since.reason}", style="red")
     table(

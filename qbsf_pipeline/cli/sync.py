@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,6 +13,7 @@ import typer
 from qbsf_pipeline.cli.options import AsOf, Flows, Full, Json, day
 from qbsf_pipeline.cli.output import complain, print_json, progress_shown, say, table
 from qbsf_pipeline.cli.services import services_for
+from qbsf_pipeline.errors import SYSTEM_NAMES
 from qbsf_pipeline.invoices.plan import DEALS, NOTES, PLAN, REFUSALS
 from qbsf_pipeline.money import format_amount, parse_json
 from qbsf_pipeline.settings import Mode, Settings, load_settings
@@ -42,6 +43,7 @@ class PassReport:
     messages: dict[str, int]
     steps: list[dict[str, Any]]
     api_calls: dict[str, dict[str, int]]
+    undelivered: list[str] = field(default_factory=list)
 
     @property
     def changed_anything(self) -> bool:
@@ -146,7 +148,14 @@ def gather(
         "written_back": sum(1 for entry in done if entry.target_system == "salesforce"),
     }
     outbox = state.outbox.counts()
-    waiting = len(state.ledger.waiting("invoices")) if settings.mode.writes else 0
+    decisions = state.approvals.decisions()
+    # What a person rejected waits for nobody.
+    open_writes = [
+        entry
+        for entry in state.ledger.waiting("invoices")
+        if (decisions.get(entry.plan_id) or decisions.get(entry.batch or "")) != "rejected"
+    ]
+    waiting = len(open_writes) if settings.mode.writes else 0
     calls: dict[str, dict[str, int]] = {}
     for name, number in state.passes.api_usage(begun).items():
         system, _, kind = name.partition(".")
@@ -167,6 +176,7 @@ def gather(
         messages={"sent": state.outbox.sent_since(begun), "waiting": outbox.get("waiting", 0) + outbox.get("sending", 0)},
         steps=[{"step": name, "seconds": round(seconds, 2)} for name, seconds in steps],
         api_calls=calls,
+        undelivered=state.outbox.reasons(),
     )
 
 
@@ -220,10 +230,11 @@ def show(report: PassReport, settings: Settings) -> None:
     if report.held and report.mode == Mode.APPROVE.value:
         say(f"\n{report.held} writes wait: look with qbsf plan, then qbsf approve PLAN_ID.")
     say(f"\nSlack: {report.messages['sent']} messages sent, {report.messages['waiting']} waiting.")
+    complain(*(f"Messages wait: {reason}" for reason in report.undelivered))
     for system in ("salesforce", "quickbooks", "slack"):
         kinds = report.api_calls.get(system, {})
         listed = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
-        say(f"{system.capitalize()}: {sum(kinds.values())} API calls" + (f" ({listed})" if listed else ""))
+        say(f"{SYSTEM_NAMES[system]}: {sum(kinds.values())} API calls" + (f" ({listed})" if listed else ""))
     say("Steps: " + ", ".join(f"{one['step']} {one['seconds']:.1f} s" for one in report.steps))
     _next(report, settings)
 

@@ -61,12 +61,16 @@ def find_candidates(accounts: Sequence[Party], customers: Sequence[Party], word_
     left, right = _keys(accounts, word_bearers), _keys(customers, word_bearers)
     shared = ("email", "phone", "domain", "address")
     sides = [
-        side.filter(pl.col("kind").is_in(shared) & (pl.col("named") != "")).group_by("kind", "value").agg(pl.col("named").n_unique())
+        side.filter(pl.col("kind").is_in(shared) & (pl.col("named") != ""))
+        .group_by("kind", "value")
+        .agg(pl.col("named").n_unique())
         for side in (left, right)
     ]
     bearers = pl.concat(sides).group_by("kind", "value").agg(pl.col("named").max())
-    counts = left.group_by("kind", "value").agg(pl.len().alias("ours")).join(
-        right.group_by("kind", "value").agg(pl.len().alias("theirs")), on=("kind", "value")
+    counts = (
+        left.group_by("kind", "value")
+        .agg(pl.len().alias("ours"))
+        .join(right.group_by("kind", "value").agg(pl.len().alias("theirs")), on=("kind", "value"))
     )
     named = counts.filter(pl.col("kind") == "name")
     caps = pl.DataFrame({"kind": list(CAPS), "cap": list(CAPS.values())}, schema={"kind": pl.String, "cap": pl.UInt32})
@@ -129,6 +133,6 @@ def _keys_of(party: Party, word_bearers: Mapping[str, int]) -> Iterator[tuple[st
 
 def _rare(words: Iterable[str], word_bearers: Mapping[str, int]) -> Iterator[str]:
     for word in words:
-        if len(word) >= _SHORTEST_RARE_WORD and word_bearers.get(word, 0) <= _RARE:
-            if word not in DISTINGUISHING and word not in GENERIC and not has_digit(word):
-                yield word
+        rare = len(word) >= _SHORTEST_RARE_WORD and word_bearers.get(word, 0) <= _RARE
+        if rare and word not in DISTINGUISHING and word not in GENERIC and not has_digit(word):
+            yield word

@@ -42,10 +42,12 @@ class NameComparison:
         likeness: how near they are; distinguishing words left aside.
         apart: words that one has and the other lacks and that make another body of it. Never empty for "Acme East" and
             "Acme West"; nothing is linked over them without a person.
+        whole: False where one has a telling word that the other lacks: "Ritz" may be the hotel or its restaurant.
     """
 
     likeness: Likeness
     apart: frozenset[str] = frozenset()
+    whole: bool = True
 
 
 _DIFFERENT = NameComparison(Likeness.NONE)
@@ -89,7 +91,7 @@ class NameComparer:
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
+        self.vocabulary = vocabulary
         self._known: dict[tuple[str, str, str, str], NameComparison] = {}
 
     def compare(self, account: Party, customer: Party, cities: frozenset[str]) -> NameComparison:
@@ -109,7 +111,7 @@ class NameComparer:
                     apart |= found.apart
         # "Acme" with the display name "Acme West" is Acme West; "Smith Tools" dba of "Smith Holdings" is Smith Tools.
         trading = len(account.names) > 1
-        return NameComparison(best.likeness, best.apart if trading else best.apart | apart)
+        return NameComparison(best.likeness, best.apart if trading else best.apart | apart, best.whole)
 
     def _pair(self, ours: Name, theirs: Name, cities: frozenset[str]) -> NameComparison:
         if ours.key == theirs.key or ours.compact == theirs.compact:
@@ -163,10 +165,9 @@ class NameComparer:
             likeness = Likeness.NONE
             if fuzz.token_sort_ratio(ours.key, theirs.key) >= 88 and not apart:
                 likeness = Likeness.MODERATE
-                apart = frozenset(word for word in rest)
-            return NameComparison(likeness, apart)
+            return NameComparison(likeness, apart, whole=False)
         if content:
-            return NameComparison(Likeness.MODERATE if shared >= 0.6 else Likeness.NONE, apart)
+            return NameComparison(Likeness.MODERATE if shared >= 0.6 else Likeness.NONE, apart, whole=False)
         if slips > 2 or (slips == 2 and matched < 3):
             return NameComparison(Likeness.MODERATE, apart)
         if slips or loose or in_town:
@@ -202,11 +203,11 @@ class NameComparer:
         allowed = 2 if len(shorter) >= 8 else 1 if len(shorter) >= 4 else 0
         if not allowed or OSA.distance(word, other, score_cutoff=allowed) > allowed:
             return False
-        bearers = self._vocabulary.bearers
+        bearers = self.vocabulary.bearers
         return min(bearers.get(word, 0), bearers.get(other, 0)) < _BEARERS_OF_A_WORD
 
     def _sets_apart(self, word: str) -> bool:
-        return word in DISTINGUISHING or len(word) == 1 or has_digit(word) or word in self._vocabulary.cities
+        return word in DISTINGUISHING or len(word) == 1 or has_digit(word) or word in self.vocabulary.cities
 
 
 def compare(account: Party, customer: Party, names: NameComparer) -> Comparison:
@@ -233,7 +234,9 @@ def compare(account: Party, customer: Party, names: NameComparer) -> Comparison:
         differing.add("domain")
     town: frozenset[str] = frozenset()
     if account.addresses and customer.addresses:
-        verdicts = [(place, other, compare_addresses(place, other)) for place in account.addresses for other in customer.addresses]
+        verdicts = [
+            (place, other, compare_addresses(place, other)) for place in account.addresses for other in customer.addresses
+        ]
         found = [verdict for _, _, verdict in verdicts]
         if any("address" in agree for agree, _ in found):
             agreeing |= {"address"} | set().union(*(agree for agree, _ in found))
@@ -264,7 +267,9 @@ def compare(account: Party, customer: Party, names: NameComparer) -> Comparison:
     name = names.compare(account, customer, town)
     if name.likeness >= Likeness.EQUAL and not name.apart:
         agreeing.add("name")
-    return Comparison(name, frozenset(agreeing), frozenset(differing), values, bool(account.billing_emails & customer.billing_emails))
+    return Comparison(
+        name, frozenset(agreeing), frozenset(differing), values, bool(account.billing_emails & customer.billing_emails)
+    )
 
 
 def compare_addresses(place: Address, other: Address) -> tuple[frozenset[str], frozenset[str]]:

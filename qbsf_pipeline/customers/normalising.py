@@ -43,8 +43,8 @@ _NOISE = re.compile(
 _ACCOUNT_NUMBER = re.compile(r"\s+[-\u2013\u2014]\s*\d{2,}\s*$|\s*\(\d{3,}\)\s*$")
 _CURRENCY = re.compile(r"(?:\s*[-\u2013\u2014/]\s*|\s+|\s*\()([A-Za-z]{3})\)?\s*$")
 _TRADING_AS = re.compile(
-    r"\b(?:d\s*[/.]?\s*b\s*[/.]?\s*a|t\s*/\s*a|f\s*/\s*k\s*/\s*a|fka|a\s*/\s*k\s*/\s*a|aka|doing business as|trading as|formerly known as|"
-    r"formerly)\b[.:]?",
+    r"\b(?:d\s*[/.]?\s*b\s*[/.]?\s*a|t\s*/\s*a|f\s*/\s*k\s*/\s*a|fka|a\s*/\s*k\s*/\s*a|aka|"
+    r"doing business as|trading as|formerly known as|formerly)\b[.:]?",
     re.IGNORECASE,
 )
 _CARE_OF = re.compile(r"\b(?:c/o|attn:?|attention:)\s.*$", re.IGNORECASE)
@@ -56,7 +56,9 @@ _EXTENSION = re.compile(r"(?:x|ext|extn|extension|durchwahl|poste)\.?\s*\d+\s*$"
 _MAILS = re.compile(r"[,;\s<>]+")
 _ZIP_PLUS_4 = re.compile(r"(\d{5})-?\d{4}")
 _WORD = re.compile(r"\w+")
-_LAST_LINE = re.compile(r"(?:^|[\n,])\s*([^\n,\d]+?),?\s+([A-Z]{2})\.?\s+(\d{5})(?:-\d{4})?\s*(?:,?\s*(?:USA?|United States))?\s*$")
+_LAST_LINE = re.compile(
+    r"(?:^|[\n,])\s*([^\n,\d]+?),?\s+([A-Z]{2})\.?\s+(\d{5})(?:-\d{4})?\s*(?:,?\s*(?:USA?|United States))?\s*$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +213,7 @@ class Normaliser:
         cleaned = _ACCOUNT_NUMBER.sub("", cleaned) or cleaned
         behind = _CURRENCY.search(cleaned)
         if behind is not None and behind.start() and behind.group(1).lower() in CURRENCIES:
-            # "us" companies are called "Euro ..." too; only the customer's own currency, or one set apart, is no part of the name.
+            # Only the record's own currency, or one set apart, is no part of the name.
             apart = behind.group(0).strip()[:1] in "(-/\u2013\u2014"
             if apart or behind.group(1).upper() == currency:
                 cleaned = cleaned[: behind.start()]
@@ -352,7 +354,7 @@ def _without_own_initials(text: str) -> str:
 
     def kept(found: re.Match[str]) -> str:
         inside = "".join(name_words(found.group(1)))
-        around = [word for word in name_words(text[: found.start()])]
+        around = name_words(text[: found.start()])
         initials = {"".join(word[0] for word in words) for words in (around, [w for w in around if w not in STOP_WORDS])}
         return " " if len(inside) >= 2 and inside in initials else found.group(0)
 
@@ -371,13 +373,15 @@ def _phone(text: str, country: str) -> str:
         return ""
     region = COUNTRY_CODES.get(country.strip().casefold(), "")
     international = number.lstrip("( ").startswith("+") or digits.startswith(("00", "011"))
-    if not international and region in ("", "US", "CA") or digits.startswith("1") and len(digits) == _NATIONAL_DIGITS + 1:
-        if len(digits) == _NATIONAL_DIGITS + 1 and digits[0] == "1":
-            digits = digits[1:]
+    with_one = len(digits) == _NATIONAL_DIGITS + 1 and digits[0] == "1"
+    if with_one or (not international and region in ("", "US", "CA")):
+        digits = digits[1:] if with_one else digits
         if len(digits) == _NATIONAL_DIGITS and digits[0] not in "01":
             return f"+1{digits}"
     try:
-        parsed = phonenumbers.parse(f"+{digits.removeprefix('011').removeprefix('00')}" if international else digits, region or None)
+        parsed = phonenumbers.parse(
+            f"+{digits.removeprefix('011').removeprefix('00')}" if international else digits, region or None
+        )
     except phonenumbers.NumberParseException:
         return digits
     return f"+{parsed.country_code}{parsed.national_number}"
@@ -424,7 +428,11 @@ def _street(text: str) -> tuple[str, str]:
         if plain in UNIT_WORDS and kept:
             # The number of a room is not the number of the house.
             skip = True
-        elif not number and plain[:1].isdigit() and (not kept or kept[-1] == "pobox" or not plain.endswith(("st", "nd", "rd", "th"))):
+        elif (
+            not number
+            and plain[:1].isdigit()
+            and (not kept or kept[-1] == "pobox" or not plain.endswith(("st", "nd", "rd", "th")))
+        ):
             number = f"pobox{plain}" if kept and kept[-1] == "pobox" else plain
         elif plain:
             kept.append(plain)

@@ -79,7 +79,7 @@ def judge(found: Comparison, bearers: Mapping[tuple[str, str], int], *, common_n
     if not barred and name == Likeness.EQUAL:
         if address and not (other_domain and other_phone):
             rule = "equal name and address"
-        elif "email" in agree and not elsewhere and not other_street:
+        elif "email" in agree and not elsewhere and not other_street and (not other_phone or agree & {"city", "postal code"}):
             rule, rivals = "equal name and e-mail", not own_mail or not found.billing_email or common_name
         elif phone and (own_phone or domain) and not elsewhere and not other_street and not other_domain:
             rule, rivals = "equal name and phone", True
@@ -95,7 +95,7 @@ def judge(found: Comparison, bearers: Mapping[tuple[str, str], int], *, common_n
         if address and (own("address") or domain or phone or "email" in agree) and not other_domain:
             rule = "close name, address and one more"
             rivals = not (domain or "email" in agree)
-        elif own_mail and not elsewhere and not other_street:
+        elif own_mail and not (elsewhere or other_street or other_phone):
             rule, rivals = "close name and e-mail", True
         elif own_phone and not elsewhere and not other_street and not other_domain:
             rule, rivals = "close name and phone", True
@@ -104,6 +104,7 @@ def judge(found: Comparison, bearers: Mapping[tuple[str, str], int], *, common_n
     elif (
         not barred
         and name == Likeness.MODERATE
+        and found.name.whole
         and not common_name
         and (own_domain or own_mail)
         and (own_phone or address)
@@ -111,7 +112,9 @@ def judge(found: Comparison, bearers: Mapping[tuple[str, str], int], *, common_n
     ):
         rule, rivals = "moderate name, domain, and phone or address", True
 
-    points = _NAME_SCORE[name] + sum(_FIELD_SCORE.get(field, 0) for field in agree) - sum(_AGAINST.get(field, 0) for field in differ)
+    points = (
+        _NAME_SCORE[name] + sum(_FIELD_SCORE.get(field, 0) for field in agree) - sum(_AGAINST.get(field, 0) for field in differ)
+    )
     if found.name.apart:
         points -= _APART
     points = max(0, min(points, 100))

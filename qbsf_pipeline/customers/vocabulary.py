@@ -47,10 +47,10 @@ DISTINGUISHING = _words(
     bank bancorp credit fund equity mortgage funding asset estate charity charitable endowment auxiliary
     hospital clinic health healthcare dental pharmacy surgery university college school academy institute seminary church ministry
     museum library union club society league
-    retail wholesale franchise franchising distribution export import trading online digital media publishing press
+    group partner retail wholesale franchise franchising distribution export import trading online digital media publishing press
     energy power water gas oil mining marine aviation aerospace defense defence automotive transport transportation freight
     rental staffing payroll licensing royalty merger acquisition acquisitions parent subsidiary affiliate
-    east1 restaurant cafe bar grill hotel resort spa salon bakery
+   restaurant cafe bar grill hotel resort spa salon bakery
     """
     # succession and number
     """ii iii iv v vi vii viii ix x xi xii jr sr junior senior first second third fourth fifth 1st 2nd 3rd new old
@@ -61,7 +61,7 @@ DISTINGUISHING = _words(
 #: Words that are added and dropped without a change of meaning.
 GENERIC = _words(
     """company co corporation incorporated service solution system associate enterprise industry product consulting consultant
-    consultants contractor contracting partner partnership team office business firm organization organisation professional
+    contractor contracting team office business firm organization organisation professional
     specialist supply"""
 )
 
@@ -211,7 +211,8 @@ FREE_MAIL = _words(
 
 #: Services that pay bills for others: their address on a customer says nothing about the customer.
 BILL_PAY = _words(
-    """bill.com billcom.com invoices.bill.com ap.bill.com avidxchange.net avidxchange.com avidbill.com concur.com concursolutions.com coupa.com coupahost.com ariba.com sap.com
+    """bill.com billcom.com avidxchange.net avidxchange.com avidbill.com concur.com
+    concursolutions.com coupa.com coupahost.com ariba.com sap.com
     basware.com tungsten-network.com taulia.com tradeshift.com stampli.com tipalti.com mineraltree.com melio.com meliopayments.com
     ramp.com brex.com airbase.com airbase.io divvy.co getdivvy.com paymode.com paymode-x.com bottomline.com corpay.com
     corpayone.com nvoicepay.com docuphase.com procore.com textura.com yooz.com yoozmail.com dext.com hubdoc.com receipt-bank.com
@@ -224,7 +225,8 @@ BILL_PAY = _words(
 #: Sites on which many have a page of their own.
 SHARED_HOSTS = _words(
     """facebook.com fb.com instagram.com linkedin.com twitter.com x.com youtube.com tiktok.com pinterest.com yelp.com google.com
-    goo.gl g.page bit.ly linktr.ee wix.com wixsite.com weebly.com squarespace.com wordpress.com blogspot.com blogger.com tumblr.com
+    goo.gl g.page bit.ly linktr.ee wix.com wixsite.com weebly.com squarespace.com wordpress.com blogspot.com blogger.com
+    tumblr.com
     medium.com github.com godaddysites.com godaddy.com webs.com yolasite.com jimdo.com jimdofree.com jimdosite.com
     strikingly.com site123.me shopify.com myshopify.com etsy.com amazon.com amazonaws.com ebay.com business.site mystrikingly.com
     tripadvisor.com opentable.com toasttab.com square.site squareup.com clover.com homestead.com angelfire.com tripod.com

@@ -223,7 +223,7 @@ def pushed(context: dg.AssetExecutionContext, doors: DoorsResource, warehouse: W
         }
         progress(f"told finance of {told} invoices")
         deliver_messages(opened)
-    invoices = [quickbooks.row_of("Invoice", record, opened.now()) for record in outcome.created.get("Invoice", [])]
+    invoices = [quickbooks.row_of("Invoice", record, opened.now()) for record in outcome.created.get("Invoice", {}).values()]
     shown = quickbooks.INVOICE.frame(invoices).select("id", "doc_number", "customer_name", "total", "currency", "due_date")
     held = [dg.TableRecord({"write": key, "why": why}) for key, why in outcome.held[:50]]
     return dg.MaterializeResult(
@@ -455,6 +455,6 @@ def _push(opened: Doors) -> PushOutcome:
             with opened.warehouse.transaction() as connection:
                 for entity, records in outcome.created.items():
                     table = quickbooks.entity_named(entity).table
-                    rows = [quickbooks.row_of(entity, record, now) for record in records]
+                    rows = [quickbooks.row_of(entity, record, now) for record in records.values()]
                     upsert_rows(connection, table, table.frame(rows))
     return outcome

@@ -14,6 +14,7 @@ from qbsf_pipeline.invoices.assets import PENDING_KEY, PUSHED_KEY
 from qbsf_pipeline.invoices.checks import PLAN_KEY, plan_gates, source_gates
 from qbsf_pipeline.invoices.plan import DEALS, NOTES, PLAN, REFUSALS
 from qbsf_pipeline.invoices.push import FLOW
+from qbsf_pipeline.invoices.tell import untold
 from qbsf_pipeline.quickbooks.assets import quickbooks_tables
 from qbsf_pipeline.reporting.assets import STATE_KEY, reporting_tables, snapshot
 from qbsf_pipeline.resources import Doors, DoorsResource, WarehouseResource
@@ -198,5 +199,4 @@ def waiting(opened: Doors) -> int:
         if entry.key in allowed
         and all(key in allowed or (key in lookup and lookup[key].status == "done") for key in entry.depends_on)
     ]
-    untold = state.ledger.unannounced(FLOW, "create_invoice")
-    return len(runnable) + len(state.ledger.sending(FLOW)) + len(untold)
+    return len(runnable) + len(state.ledger.sending(FLOW)) + len(untold(state))

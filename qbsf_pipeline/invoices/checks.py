@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from qbsf_pipeline.errors import SYSTEM_NAMES
 from qbsf_pipeline.invoices.approval import batch_of
 from qbsf_pipeline.invoices.plan import PLAN
 from qbsf_pipeline.money import format_amount, parse_json, to_cents
@@ -54,14 +55,14 @@ def sources_are_fresh(watermarks: pl.DataFrame, system: str, rules: GateRules, n
     name = f"{system}_is_fresh"
     rows = watermarks.filter(pl.col("table_name").str.starts_with(f"{system}."))
     if rows.is_empty():
-        return GateOutcome(name, False, f"{system.capitalize()} was never read. Run qbsf sync.")
+        return GateOutcome(name, False, f"{SYSTEM_NAMES[system]} was never read. Run qbsf sync.")
     newest = rows.get_column("pulled_at").max()
     age = now - newest if isinstance(newest, datetime) else timedelta.max
     fresh = age <= timedelta(minutes=rules.fresh_within_minutes)
     minutes = int(age.total_seconds() // 60)
     read_at = f"{newest:%Y-%m-%d %H:%M} UTC" if isinstance(newest, datetime) else "never"
     allowed = f"at most {rules.fresh_within_minutes} minutes ago is allowed"
-    text = f"{system.capitalize()} was last read at {read_at}; {allowed}." + ("" if fresh else " Run qbsf sync.")
+    text = f"{SYSTEM_NAMES[system]} was last read at {read_at}; {allowed}." + ("" if fresh else " Run qbsf sync.")
     return GateOutcome(name, fresh, text, {"minutes": minutes})
 
 
@@ -74,7 +75,7 @@ def sources_lost_no_rows(watermarks: pl.DataFrame, system: str, rules: PullRules
     name = f"{system}_lost_no_rows"
     lost = watermarks.filter(pl.col("table_name").str.starts_with(f"{system}.") & (pl.col("rows_lost") > 0))
     if lost.is_empty():
-        return GateOutcome(name, True, f"No table of {system.capitalize()} lost rows.")
+        return GateOutcome(name, True, f"No table of {SYSTEM_NAMES[system]} lost rows.")
     found = ", ".join(
         f"{row['table_name']} lost {row['rows_lost']} of {row['rows_before']} rows" for row in lost.sort("table_name").to_dicts()
     )

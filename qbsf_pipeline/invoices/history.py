@@ -58,7 +58,7 @@ class BillingHistory:
         """Args: columns of ``quickbooks.invoice`` and of :data:`plan.INVOICE_LINKS`, ``LEDGER`` and ``GENERATIONS``."""
         self._realm_id = realm_id
         known = invoices.sort("created_at", "id", nulls_last=True).select(
-            "id", "doc_number", "opportunity_id", "status", "balance", "email_status"
+            "id", "doc_number", "opportunity_id", "status", "balance", "email_status", "bill_email", "total", "due_date"
         )
         self._invoices: dict[str, dict[str, Any]] = {row["id"]: row for row in known.iter_rows(named=True)}
         self._marked: dict[str, list[str]] = defaultdict(list)
@@ -108,7 +108,8 @@ class BillingHistory:
         return invoice_id in self._invoices
 
     def invoice(self, invoice_id: str) -> Mapping[str, Any] | None:
-        """Id, doc_number, status, balance and email_status of an invoice; ``None`` while it was not read."""
+        """Id, doc_number, opportunity_id, status, balance, email_status, bill_email, total and due_date of an invoice; ``None``
+        while it was not read."""
         return self._invoices.get(invoice_id)
 
     def billed(self, deal: Mapping[str, Any]) -> Billed | None:

@@ -9,7 +9,7 @@ from datetime import date
 from decimal import Decimal
 
 from qbsf_pipeline.money import format_amount
-from qbsf_pipeline.slack.blocks import escape, link, section
+from qbsf_pipeline.slack.blocks import LONGEST_MESSAGE, escape, link, section
 from qbsf_pipeline.state.failures import Failure, Problem
 from qbsf_pipeline.state.outbox import Message
 
@@ -39,7 +39,12 @@ class InvoiceTold:
 
 
 def invoice_summary(invoices: Sequence[InvoiceTold], channel: str, per_message: int) -> list[Message]:
-    """One message for a pass: count, total per currency, each invoice; a long list goes on in a thread of it."""
+    """One message for a pass: count, total per currency, each invoice; a long list goes on in a thread of it.
+
+    Args:
+        per_message: invoices in the message itself; those in the thread hold as many as Slack takes, for it takes one
+            message a second.
+    """
     if not invoices:
         return []
     digest = hashlib.sha256(" ".join(sorted(invoice.key for invoice in invoices)).encode()).hexdigest()[:16]
@@ -49,8 +54,8 @@ def invoice_summary(invoices: Sequence[InvoiceTold], channel: str, per_message: 
     unsent = sum(1 for invoice in invoices if invoice.emailed_to is None)
     if unsent:
         title += f"\n{unsent} of them not e-mailed yet"
-    shown, rest = invoices[:per_message], invoices[per_message:]
-    lines = [_line(invoice) for invoice in shown]
+    every = [_line(invoice) for invoice in invoices]
+    lines, rest = every[:per_message], every[per_message:]
     if rest:
         lines.append(f"_and {len(rest)} more, in the thread_")
     messages = [
@@ -63,14 +68,13 @@ def invoice_summary(invoices: Sequence[InvoiceTold], channel: str, per_message: 
             kind="invoices",
         )
     ]
-    for number, start in enumerate(range(0, len(rest), per_message), start=1):
-        part = rest[start : start + per_message]
+    for number, part in enumerate(_fitting(rest), start=1):
         messages.append(
             Message(
                 dedupe_key=f"{parent_key}:{number}",
                 channel=channel,
                 text=f"{len(part)} more invoice{'s' if len(part) != 1 else ''}",
-                blocks=_sections([_line(invoice) for invoice in part]),
+                blocks=_sections(part),
                 thread_of=parent_key,
                 kind="invoices",
             )
@@ -209,6 +213,19 @@ def _problem_lines(failure: Failure) -> list[str]:
         if reason.remedy:
             lines.append(f"   → {escape(reason.remedy)}")
     return lines
+
+
+def _fitting(lines: Sequence[str], longest: int = LONGEST_MESSAGE) -> list[list[str]]:
+    """Lines in as few messages as Slack's limit allows; a line that is too long by itself stands alone."""
+    parts: list[list[str]] = []
+    length = 0
+    for line in lines:
+        if not parts or length + len(line) + 1 > longest:
+            parts.append([])
+            length = 0
+        parts[-1].append(line)
+        length += len(line) + 1
+    return parts
 
 
 def _sections(lines: Sequence[str], longest: int = 2800) -> list[dict[str, object]]:

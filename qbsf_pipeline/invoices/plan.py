@@ -20,7 +20,7 @@ import polars as pl
 from qbsf_pipeline.customers.names import legal_display_name, name_key, unique_name
 from qbsf_pipeline.invoices import payloads, texts, validation
 from qbsf_pipeline.invoices.bill_to import BillTo, bill_to
-from qbsf_pipeline.invoices.history import Billed, BillingHistory, LedgerLine
+from qbsf_pipeline.invoices.history import FIRST_GENERATION, Billed, BillingHistory, LedgerLine
 from qbsf_pipeline.invoices.items import Item, ItemCatalogue, MissingItem
 from qbsf_pipeline.invoices.lines import DealLine, InvoiceLine, described, invoice_lines, plain
 from qbsf_pipeline.invoices.payloads import InvoiceHead, Mended, Mender, PricedLine
@@ -494,6 +494,8 @@ class _Desk:
         findings.refuse(validation.contract_url_missing(deal["contract_url"], required=rules.required.contract_url))
         findings.refuse(validation.contract_url_malformed(deal["contract_url"], required=rules.required.contract_url))
         term = self._term(deal, account, findings)
+        again = self._history.generation(deal["id"]) > FIRST_GENERATION
+        findings.refuse(validation.payment_status_without_invoice(deal["payment_status"], again=again))
         findings.refuse(validation.close_date_missing(deal["close_date"]))
         txn_date = deal["close_date"] if rules.invoices.invoice_date == "close_date" else self._parameters.as_of
         findings.refuse(validation.books_closed(txn_date, company.book_close_date))
@@ -1006,22 +1008,51 @@ class _Desk:
         link = self._parameters.invoice_link.replace("{id}", found["id"])
         payload = payloads.opportunity_adoption(deal["id"], found, link, self._rules.salesforce.opportunity)
         number = found["doc_number"] or f"id {found['id']}"
+        common = {
+            "source_object": "Opportunity",
+            "source_id": deal["id"],
+            "account_id": deal["account_id"],
+            "opportunity_id": deal["id"],
+            "label": _deal_name(deal),
+            "customer_name": self._account_name(deal["account_id"]),
+            "currency": _code(deal["currency"]) or self._company.org_currency,
+        }
+        rows: list[dict[str, Any]] = []
+        if self._is_still_to_be_mailed(deal, found):
+            rows.append(
+                self._row(
+                    "send_invoice",
+                    "Invoice",
+                    self._history.invoice_key(deal["id"]).replace(":invoice:", ":send:", 1),
+                    [],
+                    {"Id": found["id"], "BillEmail": {"Address": found["bill_email"]}},
+                    f"QuickBooks has invoice {number} for the deal, and did not mail it to {found['bill_email']} yet.",
+                    amount=found["total"],
+                    due_date=found["due_date"],
+                    **common,
+                )
+            )
+            payload[self._rules.salesforce.opportunity.payment_status] = "$invoice.status"
         row = self._row(
             "write_back_opportunity",
             "Opportunity",
             self._write_back_key("opportunity", deal["id"], payload),
-            [],
+            [before["key"] for before in rows],
             payload,
             f"QuickBooks has invoice {number} for the deal, and the deal does not know it yet.",
-            source_object="Opportunity",
-            source_id=deal["id"],
-            account_id=deal["account_id"],
-            opportunity_id=deal["id"],
-            label=_deal_name(deal),
-            customer_name=self._account_name(deal["account_id"]),
-            currency=_code(deal["currency"]) or self._company.org_currency,
+            **common,
         )
-        self._put_writes([row], self._plan_id([row], deal["account_id"]))
+        rows.append(row)
+        self._put_writes(rows, self._plan_id(rows, deal["account_id"]))
+
+    def _is_still_to_be_mailed(self, deal: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+        """Whether an adopted invoice is one that this program made, and lost sight of before it was mailed.
+
+        Such a one carries the marker and an address, is open, and its deal is none from before go-live.
+        """
+        ours = bool(found["opportunity_id"]) and bool(found["bill_email"]) and not self._is_old(deal)
+        is_open = found["status"] == "live" and bool(found["balance"]) and found["email_status"] != "EmailSent"
+        return self._sends and ours and is_open
 
     # Names that must be free
 

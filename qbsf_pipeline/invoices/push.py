@@ -5,8 +5,9 @@ after it. Whoever finds an entry in ``sending`` while holding the push lock know
 in the target by its marker first, and only then repeats the same body under the same request id. A *different* request id
 is used only when the first is proved not to have been carried out, or when Intuit cannot be working on it any more.
 
-Order within a push: customers, items, invoices (in batches), e-mails, write-backs to Salesforce. A record that fails stops
-neither the others nor the later steps of other records.
+Order within a push: customers, items, invoices (in batches), e-mails, write-backs to Salesforce. While Intuit's limit on
+batches holds back the next one, invoices that exist are mailed. A record that fails stops neither the others nor the later
+steps of other records.
 """
 
 from __future__ import annotations
@@ -53,7 +54,10 @@ WRITE_BACKS = ("write_back_account", "write_back_opportunity")
 CLOCK_TOLERANCE = timedelta(minutes=10)
 #: Sends are put to work in groups of this many, so that a crash leaves at most this many unclear.
 SEND_GROUP = 20
-SEND_THREADS = 4
+#: Intuit works on ten calls of a company at the same time at most.
+SEND_THREADS = 8
+#: A shorter wait for the next batch (seconds) is not worth looking for what could be mailed in it.
+WORTH_SENDING_MEANWHILE = 2.0
 
 
 @dataclass(frozen=True)
@@ -90,19 +94,23 @@ class PushOutcome:
     """What a push came to.
 
     Attributes:
-        created: QuickBooks objects that were created or found again, by entity, as QuickBooks returned them.
+        created: QuickBooks objects that were created or found again, by entity and id, as QuickBooks returned them last.
         sent: invoices that were mailed.
         written_back: Salesforce records that were written.
         held: (key, why) of entries that were left alone because the deal changed meanwhile or waits for a person.
         unavailable: by system, why the push had to stop calling it.
     """
 
-    created: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    created: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     sent: int = 0
     written_back: int = 0
     refused: int = 0
     held: list[tuple[str, str]] = field(default_factory=list)
     unavailable: dict[str, str] = field(default_factory=dict)
+
+    def exists(self, entity: str, record: dict[str, Any]) -> None:
+        """Keep what QuickBooks returned; threads may do so at the same time."""
+        self.created.setdefault(entity, {})[str(record["Id"])] = record
 
     def count(self, entity: str) -> int:
         """Objects of one entity that now exist because of this push."""
@@ -125,6 +133,8 @@ def push(context: PushContext, outcome: PushOutcome) -> None:
         for group in _chunks(entries, context.rules.push.quickbooks_batch):
             if "quickbooks" in outcome.unavailable:
                 break
+            if operation == "create_invoice":
+                _send(context, outcome, meanwhile=True)
             _create(context, group, outcome)
         if entries and operation in {entry.operation for entry in context.state.ledger.sending(FLOW)}:
             _settle_unclear(context, outcome)
@@ -145,6 +155,8 @@ def _runnable(context: PushContext, operation: str, outcome: PushOutcome) -> lis
     ready = ledger.ready(FLOW, context.clock())
     needs_approval = context.environment.mode is Mode.APPROVE
     allowed = approval.allowed_keys(ready, context.state.approvals.decisions(), needs_approval=needs_approval)
+    dependencies = ledger.lookup({key for entry in ready if entry.operation == operation for key in entry.depends_on})
+    done = {key for key, dependency in dependencies.items() if dependency.status == "done"}
     runnable: list[LedgerEntry] = []
     for entry in ready:
         if entry.operation != operation:
@@ -153,14 +165,9 @@ def _runnable(context: PushContext, operation: str, outcome: PushOutcome) -> lis
             outcome.held.append((entry.key, "waits for approval"))
         elif operation in CREATES and context.planned.get(entry.key) != entry.payload:
             outcome.held.append((entry.key, "is not in the newest plan"))
-        elif all(_is_done(context, key) for key in entry.depends_on):
+        elif done.issuperset(entry.depends_on):
             runnable.append(entry)
     return runnable
-
-
-def _is_done(context: PushContext, key: str) -> bool:
-    entry = context.state.ledger.entry(key)
-    return entry is not None and entry.status == "done"
 
 
 def _still_true(context: PushContext, entries: list[LedgerEntry], outcome: PushOutcome) -> list[LedgerEntry]:
@@ -223,6 +230,8 @@ def _create(context: PushContext, entries: Sequence[LedgerEntry], outcome: PushO
         by_bid[str(position)] = entry
     if not items:
         return
+    # How long ago a lost batch was sent decides whether Intuit may still be working on it: no waiting behind the commit.
+    context.quickbooks.wait_for_batch()
     context.state.ledger.start(sendings, context.clock())
     context.progress(f"creating {len(items)} {entries[0].target_object.lower()}s in QuickBooks")
     _send_batch(context, items, by_bid, group_id, outcome)
@@ -263,7 +272,7 @@ def _send_batch(
             _refused(context, entry, answer, outcome)
         else:
             finished.append(Finished(entry.key, str(answer["Id"]), to_json(answer)))
-            outcome.created.setdefault(entry.target_object, []).append(answer)
+            outcome.exists(entry.target_object, answer)
     context.state.ledger.finish_many(finished, now())
     for bid, entry in by_bid.items():
         answer = answers[bid]
@@ -374,7 +383,7 @@ def _settle_group(
     context.state.ledger.finish_many(finished, context.clock())
     for entry in group:
         if entry.key in found:
-            outcome.created.setdefault(entry.target_object, []).append(found[entry.key])
+            outcome.exists(entry.target_object, found[entry.key])
             if entry.operation == "create_invoice":
                 _compare_total(context, entry, found[entry.key], outcome)
     lost = [entry for entry in group if entry.key not in found and _status(context, entry) == "sending"]
@@ -424,7 +433,7 @@ def _find_created(
 
 def _settle_sends(context: PushContext, entries: list[LedgerEntry], outcome: PushOutcome) -> None:
     for group in _chunks(entries, 100):
-        ids = {entry.key: str(_created_invoice(context, entry).result_id) for entry in group}
+        ids = {entry.key: _invoice_of(context, entry)[0] for entry in group}
         quoted = ",".join(context.quickbooks.quoted(invoice_id) for invoice_id in ids.values())
         invoices = {str(invoice["Id"]): invoice for invoice in context.quickbooks.query("Invoice", f"Id IN ({quoted})")}
         for entry in group:
@@ -438,15 +447,22 @@ def _settle_sends(context: PushContext, entries: list[LedgerEntry], outcome: Pus
 # Sending
 
 
-def _send(context: PushContext, outcome: PushOutcome) -> None:
-    """Have QuickBooks mail the invoices; a send that fails is retried as a send, never as an invoice."""
-    entries = _runnable(context, "send_invoice", outcome)
+def _send(context: PushContext, outcome: PushOutcome, *, meanwhile: bool = False) -> None:
+    """Have QuickBooks mail the invoices; a send that fails is retried as a send, never as an invoice.
+
+    Args:
+        meanwhile: only for as long as Intuit's limit holds back the next batch.
+    """
+    if meanwhile and context.quickbooks.batch_free_in() < WORTH_SENDING_MEANWHILE:
+        return
+    # What is held is told by the last look, behind all batches.
+    entries = _runnable(context, "send_invoice", PushOutcome() if meanwhile else outcome)
     if not entries:
         return
     context.progress(f"e-mailing {len(entries)} invoices from QuickBooks")
     with ThreadPoolExecutor(SEND_THREADS) as pool:
         for group in _chunks(entries, SEND_GROUP):
-            if "quickbooks" in outcome.unavailable:
+            if "quickbooks" in outcome.unavailable or (meanwhile and not context.quickbooks.batch_free_in()):
                 return
             ids = {entry.key: uuid.uuid4().hex for entry in group}
             context.state.ledger.start([Sending(entry.key, ids[entry.key], "", None, None) for entry in group], context.clock())
@@ -455,14 +471,13 @@ def _send(context: PushContext, outcome: PushOutcome) -> None:
 
 def _send_one(context: PushContext, entry: LedgerEntry, request_id: str, outcome: PushOutcome) -> None:
     now = context.clock
-    created = _created_invoice(context, entry)
-    known = parse_json(created.result or "{}")
+    invoice_id, known = _invoice_of(context, entry)
     if known.get("EmailStatus") == "EmailSent":
         # It was found, not created just now: somebody mailed it, or this program did before its state was restored.
         _sent(context, entry, known, outcome)
         return
     try:
-        invoice = context.quickbooks.send_invoice(str(created.result_id), request_id)
+        invoice = context.quickbooks.send_invoice(invoice_id, request_id)
     except OutcomeUnknown as error:
         logger.warning("no answer to the e-mail of %s: %s", entry.source_id, error.code)
         return
@@ -486,8 +501,7 @@ def _send_one(context: PushContext, entry: LedgerEntry, request_id: str, outcome
 def _sent(context: PushContext, entry: LedgerEntry, invoice: dict[str, Any], outcome: PushOutcome) -> None:
     context.state.ledger.finish(entry.key, str(invoice["Id"]), to_json(invoice), context.clock())
     outcome.sent += 1
-    created = outcome.created.setdefault("Invoice", [])
-    created[:] = [known for known in created if str(known["Id"]) != str(invoice["Id"])] + [invoice]
+    outcome.exists("Invoice", invoice)
     written = [
         other
         for other in context.state.ledger.entries(flow=FLOW, opportunity_id=entry.opportunity_id)
@@ -605,11 +619,15 @@ def _newest(context: PushContext, entry: LedgerEntry, operations: tuple[str, ...
 # Small things
 
 
-def _created_invoice(context: PushContext, entry: LedgerEntry) -> LedgerEntry:
+def _invoice_of(context: PushContext, entry: LedgerEntry) -> tuple[str, dict[str, Any]]:
+    """The id of the invoice that an entry mails, and the invoice as it was when it was created or found."""
+    named = str((parse_json(entry.payload)).get("Id") or "$")
+    if not named.startswith("$"):
+        return named, {}
     for key in entry.depends_on:
         dependency = context.state.ledger.entry(key)
         if dependency is not None and dependency.operation == "create_invoice" and dependency.result_id:
-            return dependency
+            return dependency.result_id, parse_json(dependency.result or "{}")
     raise LookupError(f"{entry.key} has no invoice to send")
 
 

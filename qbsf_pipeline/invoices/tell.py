@@ -27,7 +27,7 @@ def tell_invoices(state: State, settings: Settings, instance_url: str, now: date
     Args:
         instance_url: base URL of the Salesforce org, for links to deals.
     """
-    entries = state.ledger.unannounced(FLOW, "create_invoice")
+    entries = untold(state)
     if not entries:
         return 0
     told: list[InvoiceTold] = []
@@ -55,6 +55,12 @@ def tell_invoices(state: State, settings: Settings, instance_url: str, now: date
         state.outbox.put(messages, now)
         state.ledger.announce([entry.key for entry in entries], now)
     return len(told)
+
+
+def untold(state: State) -> list[LedgerEntry]:
+    """Invoices that were made, and those that were found again and mailed after the state was lost, not told of yet."""
+    made = state.ledger.unannounced(FLOW, "create_invoice")
+    return made + state.ledger.unannounced(FLOW, "send_invoice", alone=True)
 
 
 def tell_problems(state: State, settings: Settings, problems: Sequence[Problem], now: datetime) -> int:
@@ -88,7 +94,7 @@ def problems_of(refusals: pl.DataFrame, entries: Sequence[LedgerEntry], instance
             flow=FLOW,
             source_object="Opportunity",
             source_id=opportunity_id,
-            label=str(first["deal"]),
+            label=str(first["deal"] or opportunity_id),
             link=deal_link(instance_url, opportunity_id),
             kind="refused",
             reasons=tuple(Reason(row["code"], row["reason"], row["remedy"]) for row in rows.iter_rows(named=True)),

@@ -32,6 +32,10 @@ _ADDRESS_WORDS = {
     "country": "country",
 }
 _MOST_NAMES = 12
+#: Values of Payment_Status__c that an uninvoiced deal cannot have (contract: all but "Not Invoiced").
+_STATUSES_OF_AN_INVOICE = frozenset(
+    {"invoiced", "sent", "partially paid", "paid", "overpaid", "credited", "voided", "deleted"}
+)
 
 
 @dataclass(frozen=True)
@@ -201,6 +205,21 @@ def contract_url_malformed(url: str | None, *, required: bool) -> Reason | None:
         "contract_url_malformed",
         f"The contract link {_shown(text)} is not a web address.",
         "Put a link that begins with https:// on the deal.",
+    )
+
+
+def payment_status_without_invoice(status: str | None, *, again: bool) -> Reason | None:
+    """The deal's payment status speaks of an invoice that nobody knows: billed by hand, perhaps, and never noted.
+
+    Args:
+        again: a person said "bill it again", so the status may be that of the invoice before.
+    """
+    if again or (status or "").strip().casefold() not in _STATUSES_OF_AN_INVOICE:
+        return None
+    return Reason(
+        "payment_status_without_invoice",
+        f"The deal's payment status is {_shown(status)}, but it names no invoice, and QuickBooks has none for it.",
+        "Put the number of its invoice on the deal if it was billed by hand; else empty its payment status.",
     )
 
 

@@ -337,6 +337,11 @@ class QuickBooksClient:
         """Seconds until Intuit's limits let a batch call through; 0 where they do now."""
         return self._pace.free_in(batch=True)
 
+    def wait_for_batch(self) -> None:
+        """Return when Intuit's limits let a batch call through: what is written down before the call is then written down just
+        before it, not a minute before."""
+        self._pace.hold(batch=True)
+
     def batch(self, items: Sequence[BatchItem], request_id: str) -> dict[str, dict[str, Any] | ServiceError]:
         """At most 30 writes in one call: for each ``bid`` the object as QuickBooks now has it, or what went wrong with it.
 

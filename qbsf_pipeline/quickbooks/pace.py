@@ -75,6 +75,11 @@ class Pace:
             now = self._clock()
             return max(0.0, self._earliest(max(now, self._last), batch) - now)
 
+    def hold(self, batch: bool = False) -> None:
+        """Return when a call could be sent, without taking a place."""
+        while (missing := self.free_in(batch)) > 0:
+            self._sleep(missing)
+
     def wait(self, batch: bool = False) -> None:
         """Return when the next call may be sent; ``batch`` tells that it is a call of the batch endpoint."""
         moment = self._take(batch)

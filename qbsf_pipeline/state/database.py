@@ -81,7 +81,10 @@ class State:
             StateBusy: another process is still migrating it.
         """
         parsed = _parsed(url)
-        home.mkdir(parents=True, exist_ok=True)
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError([f"QBSF_HOME: the folder {home} cannot be made: {error.strerror}"]) from error
         try:
             engine = _sqlite_engine(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql_engine(parsed)
         except (NoSuchModuleError, ModuleNotFoundError) as error:

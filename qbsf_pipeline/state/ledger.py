@@ -263,23 +263,16 @@ class Ledger:
             taken = []
             for entry in entries:
                 changed = connection.execute(
-                    update(ledger)
-                    .where(
-                        ledger.c.key == entry.key,
-                        ledger.c.status.in_(_WAITING),
-                        ledger.c.gate_passed_at.is_not(None),
-                    )
-                    .values(
-                        status="sending",
-                        attempts=ledger.c.attempts + 1,
-                        request_id=entry.request_id,
-                        sent_body=entry.body,
-                        group_id=entry.group_id,
-                        group_position=entry.group_position,
-                        sending_at=now,
-                        next_attempt_at=None,
-                        updated_at=now,
-                    )
+                    _START,
+                    {
+                        "sent_key": entry.key,
+                        "request_id": entry.request_id,
+                        "sent_body": entry.body,
+                        "group_id": entry.group_id,
+                        "group_position": entry.group_position,
+                        "sending_at": now,
+                        "updated_at": now,
+                    },
                 )
                 if changed.rowcount != 1:
                     taken.append(entry.key)
@@ -300,18 +293,14 @@ class Ledger:
         with self._transactions.write() as connection:
             for answer in finished:
                 changed = connection.execute(
-                    update(ledger)
-                    .where(ledger.c.key == answer.key, ledger.c.status == "sending")
-                    .values(
-                        status="done",
-                        result_id=answer.result_id,
-                        result=answer.result,
-                        error_code=None,
-                        error_message=None,
-                        next_attempt_at=None,
-                        done_at=now,
-                        updated_at=now,
-                    )
+                    _FINISH,
+                    {
+                        "sent_key": answer.key,
+                        "result_id": answer.result_id,
+                        "result": answer.result,
+                        "done_at": now,
+                        "updated_at": now,
+                    },
                 )
                 if changed.rowcount != 1:
                     _accept_repetition(connection, answer)
@@ -391,10 +380,12 @@ class Ledger:
         """What was carried out since an instant, in the order it was planned."""
         return self._where(ledger.c.status == "done", ledger.c.done_at >= begun)
 
-    def unannounced(self, flow: str, operation: str) -> list[LedgerEntry]:
-        """What is done and was not told to people yet."""
-        done = (ledger.c.flow == flow, ledger.c.status == "done", ledger.c.operation == operation)
-        return self._where(*done, ledger.c.announced_at.is_(None))
+    def unannounced(self, flow: str, operation: str, *, alone: bool = False) -> list[LedgerEntry]:
+        """What is done and was not told to people yet; ``alone``: only what depended on no other write."""
+        conditions = [ledger.c.flow == flow, ledger.c.status == "done", ledger.c.operation == operation]
+        if alone:
+            conditions.append(ledger.c.depends_on == "")
+        return self._where(*conditions, ledger.c.announced_at.is_(None))
 
     def announce(self, keys: Sequence[str], now: datetime) -> None:
         """Remember that people were told of these writes. Put their message into the outbox in the same transaction."""
@@ -455,6 +446,37 @@ _RESTARTED: dict[str, Any] = {
     "error_code": None,
     "error_message": None,
 }
+
+# Built once: building a statement takes ten times as long as carrying it out.
+_START = (
+    update(ledger)
+    .where(ledger.c.key == bindparam("sent_key"), ledger.c.status.in_(_WAITING), ledger.c.gate_passed_at.is_not(None))
+    .values(
+        status="sending",
+        attempts=ledger.c.attempts + 1,
+        request_id=bindparam("request_id"),
+        sent_body=bindparam("sent_body"),
+        group_id=bindparam("group_id"),
+        group_position=bindparam("group_position"),
+        sending_at=bindparam("sending_at"),
+        next_attempt_at=None,
+        updated_at=bindparam("updated_at"),
+    )
+)
+_FINISH = (
+    update(ledger)
+    .where(ledger.c.key == bindparam("sent_key"), ledger.c.status == "sending")
+    .values(
+        status="done",
+        result_id=bindparam("result_id"),
+        result=bindparam("result"),
+        error_code=None,
+        error_message=None,
+        next_attempt_at=None,
+        done_at=bindparam("done_at"),
+        updated_at=bindparam("updated_at"),
+    )
+)
 
 _ENTRY_FIELDS = tuple(field.name for field in fields(LedgerEntry))
 _WRITE_FIELDS = tuple(field.name for field in fields(PlannedWrite))

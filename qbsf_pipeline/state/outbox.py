@@ -107,6 +107,10 @@ class Outbox:
         """Everything that was not delivered yet, due or not, oldest first."""
         return [_entry(row, parent) for row, parent in self._unsent()]
 
+    def reasons(self) -> list[str]:
+        """Why messages wait, in Slack's words, each once."""
+        return list(dict.fromkeys(entry.error for entry in self.pending() if entry.error))
+
     def mark_sending(self, entry_id: int, now: datetime) -> None:
         """It is about to be sent; commits before that.
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import duckdb
 import polars as pl
 
 from qbsf_pipeline.settings import PullRules
-from qbsf_pipeline.warehouse.connection import Warehouse, append_rows, ensure_table, read_table
+from qbsf_pipeline.warehouse.connection import Warehouse, append_rows, ensure_table, read_table, replace_rows
 from qbsf_pipeline.warehouse.tables import (
     TIMESTAMP,
     Column,
@@ -97,18 +98,39 @@ def write_pull(connection: duckdb.DuckDBPyConnection, pulled: PulledTable, rules
         rules: the limits beyond which a shrunken complete read is suspicious.
         now: when this is written (UTC).
     """
+    return _write_together(connection, [pulled], rules, now)[0]
+
+
+def _write_together(
+    connection: duckdb.DuckDBPyConnection, pulled: Sequence[PulledTable], rules: PullRules, now: datetime
+) -> list[PullWritten]:
+    """Write the rows of each table, then all watermarks at once."""
+    ensure_table(connection, WATERMARKS)
+    marks = {row["table_name"]: row for row in read_table(connection, WATERMARKS).iter_rows(named=True)}
+    written: list[PullWritten] = []
+    for one in pulled:
+        result, before = _write_rows(connection, one, rules, now)
+        marks[result.table] = _watermark(one, marks.get(result.table), result, before, now)
+        written.append(result)
+    replace_rows(connection, WATERMARKS, WATERMARKS.frame([*marks.values()]))
+    return written
+
+
+def _write_rows(
+    connection: duckdb.DuckDBPyConnection, pulled: PulledTable, rules: PullRules, now: datetime
+) -> tuple[PullWritten, int]:
+    """What was written, and how many live rows there were before."""
     table = pulled.table
     name = table.qualified_name
     key = f'"{table.key[0]}"'
     ensure_table(connection, table)
     before = _count(connection, f"SELECT count(*) FROM {name} WHERE NOT is_deleted")
     if pulled.frame.is_empty() and not pulled.complete and pulled.scope is None:
-        _remember(connection, pulled, now, before, 0, before)
-        return PullWritten(f"{table.schema}.{table.name}", 0, 0, 0, 0, before, 0)
+        return PullWritten(f"{table.schema}.{table.name}", 0, 0, 0, 0, before, 0), before
 
     frame = pulled.frame.unique(subset=list(table.key), keep="last", maintain_order=True)
     stubs = frame.filter(pl.col("content_hash") == DELETED_STUB_HASH)
-    whole = frame.filter(pl.col("content_hash") != DELETED_STUB_HASH)
+    whole = frame.filter(pl.col("content_hash").ne_missing(DELETED_STUB_HASH))
 
     connection.execute("CREATE OR REPLACE TEMP TABLE pulled_rows AS SELECT * FROM " + name + " LIMIT 0")
     _fill(connection, table, whole)
@@ -149,14 +171,14 @@ def write_pull(connection: duckdb.DuckDBPyConnection, pulled: PulledTable, rules
         connection.unregister("scope_values")
     connection.execute("DROP TABLE pulled_rows")
     live = _count(connection, f"SELECT count(*) FROM {name} WHERE NOT is_deleted")
-    _remember(connection, pulled, now, live, suspicious, before)
-    return PullWritten(f"{table.schema}.{table.name}", new, changed, len(whole) - new - changed, deleted, live, suspicious)
+    unchanged = len(whole) - new - changed
+    return PullWritten(f"{table.schema}.{table.name}", new, changed, unchanged, deleted, live, suspicious), before
 
 
 def write_pulls(warehouse: Warehouse, pulled: Sequence[PulledTable], rules: PullRules, now: datetime) -> list[PullWritten]:
     """Write all tables of one pull, with their watermarks, in one transaction; every raw table exists afterwards."""
     with warehouse.transaction() as connection:
-        return [write_pull(connection, table, rules, now) for table in pulled]
+        return _write_together(connection, pulled, rules, now)
 
 
 def upsert_rows(connection: duckdb.DuckDBPyConnection, table: TableSchema, frame: pl.DataFrame) -> None:
@@ -214,29 +236,26 @@ def _mark_deleted(connection: duckdb.DuckDBPyConnection, table: TableSchema, con
     )
 
 
-def _remember(
-    connection: duckdb.DuckDBPyConnection, pulled: PulledTable, now: datetime, live: int, suspicious: int, before: int
-) -> None:
-    ensure_table(connection, WATERMARKS)
-    table_name = f"{pulled.table.schema}.{pulled.table.name}"
-    known = read_table(connection, WATERMARKS).filter(pl.col("table_name") == table_name).to_dicts()
-    previous = known[0] if known else None
+def _watermark(
+    pulled: PulledTable, previous: Mapping[str, Any] | None, written: PullWritten, before: int, now: datetime
+) -> dict[str, Any]:
+    """The new row of :data:`WATERMARKS` of a table that was written."""
+    suspicious = written.suspicious_loss
     cleared = pulled.complete and not suspicious
     row = {
-        "table_name": table_name,
+        "table_name": written.table,
         "read_until": pulled.watermark,
         # A suspicious complete read does not count as one: the next pass reads the table whole again.
         "last_full_at": pulled.watermark if cleared else (previous or {}).get("last_full_at"),
         "fields_hash": pulled.fields_hash if cleared or previous is None else previous["fields_hash"],
         "pulled_at": now,
-        "rows_live": live,
+        "rows_live": written.live,
         "rows_lost": suspicious if pulled.complete else (previous or {}).get("rows_lost") or 0,
         "rows_before": before if pulled.complete else (previous or {}).get("rows_before") or before,
     }
     if pulled.complete and suspicious:
         row["fields_hash"] = "suspicious"
-    connection.execute(f"DELETE FROM {WATERMARKS.qualified_name} WHERE table_name = ?", [table_name])
-    append_rows(connection, WATERMARKS, WATERMARKS.frame([row]))
+    return row
 
 
 def _count(connection: duckdb.DuckDBPyConnection, sql: str) -> int:

@@ -13,10 +13,14 @@ import pytest
 
 from qbsf_pipeline.cli.output import cell, print_json
 from qbsf_pipeline.cli.sync import PassReport
+from qbsf_pipeline.invoices.approval import batch_of
+from qbsf_pipeline.invoices.plan import PLAN
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.settings import Environment
+from qbsf_pipeline.state.database import State
+from qbsf_pipeline.warehouse.connection import Warehouse, replace_rows
 from qbsf_pipeline_tests.cli.command import qbsf
-from qbsf_pipeline_tests.pipeline import clear_environment
+from qbsf_pipeline_tests.pipeline import FEW_MESSAGES, clear_environment
 
 QBSF = str(Path(sys.executable).with_name("qbsf"))
 
@@ -119,7 +123,8 @@ def test_a_command_that_is_mistyped_is_refused_with_its_own_code(arguments: tupl
 def test_the_demo_needs_nothing_and_a_script_reads_what_it_did(tmp_path: Path) -> None:
     names = {name.upper() for name in Environment.model_fields}
     clean = {name: value for name, value in os.environ.items() if name not in names}
-    environment = clean | {"QBSF_HOME": str(tmp_path / "demo")}
+    (tmp_path / "rules.toml").write_text(FEW_MESSAGES, encoding="utf-8")
+    environment = clean | {"QBSF_HOME": str(tmp_path / "demo"), "QBSF_CONFIG": str(tmp_path / "rules.toml")}
     ran = subprocess.run(
         [QBSF, "demo", "--json"], env=environment, capture_output=True, text=True, check=False, timeout=200, cwd=tmp_path
     )
@@ -141,6 +146,43 @@ def test_the_demo_needs_nothing_and_a_script_reads_what_it_did(tmp_path: Path) -
         timeout=60,
     )
     assert parse_json(query.stdout) == [{"n": 0}]
+
+
+# A person's word
+
+
+def put_plan(tmp_path: Path) -> None:
+    rows = [{"plan_id": plan_id, "label": label, "key": label} for plan_id, label in (("P-1", "Acme"), ("P-2", "Café"))]
+    with Warehouse(tmp_path / "home" / "warehouse.duckdb").transaction() as connection:
+        replace_rows(connection, PLAN, PLAN.frame(rows))
+
+
+def test_a_person_approves_deals_and_rejects_others_and_it_is_kept_who_and_why(tmp_path: Path) -> None:
+    put_plan(tmp_path)
+    approved = qbsf("approve", "P-1")
+    assert (approved.code, approved.out) == (0, "P-1 approved: Acme\nThe next pass does it: qbsf sync\n")
+    rejected = qbsf("reject", "P-2", "--reason", "not signed")
+    assert (rejected.code, rejected.out) == (0, "P-2 rejected: Café\n")
+    with State.open(f"sqlite:///{tmp_path / 'home' / 'state.sqlite'}", tmp_path / "home") as state:
+        assert state.approvals.decisions() == {"P-1": "approved", "P-2": "rejected"}
+        assert [(one.reason, bool(one.decided_by)) for one in state.approvals.history()] == [(None, True), ("not signed", True)]
+
+
+def test_one_unknown_id_among_several_decides_nothing(tmp_path: Path) -> None:
+    put_plan(tmp_path)
+    ran = qbsf("approve", "P-1", "P-9", "B-9")
+    assert ran.code == 1
+    assert [line.partition(":")[0] for line in ran.err.splitlines()] == ["P-9", "B-9"]
+    with State.open(f"sqlite:///{tmp_path / 'home' / 'state.sqlite'}", tmp_path / "home") as state:
+        assert state.approvals.decisions() == {}
+
+
+def test_the_whole_plan_is_approved_by_its_own_id(tmp_path: Path) -> None:
+    put_plan(tmp_path)
+    batch = batch_of(["P-1", "P-2"])
+    assert qbsf("approve", batch, "--json").json == [
+        {"plan_id": batch, "decision": "approved", "what": "the whole plan, 2 writes"}
+    ]
 
 
 # What the exit code means

@@ -18,7 +18,7 @@ from qbsf_pipeline.invoices.messages import (
     resolved_messages,
     totals,
 )
-from qbsf_pipeline.slack.blocks import LONGEST_SECTION, MOST_BLOCKS
+from qbsf_pipeline.slack.blocks import LONGEST_MESSAGE, LONGEST_SECTION, MOST_BLOCKS, characters
 from qbsf_pipeline.state.failures import Failure, Problem, Reason
 from qbsf_pipeline_tests.pipeline import rendered
 
@@ -100,13 +100,21 @@ def test_a_long_list_goes_on_in_the_thread_of_its_summary() -> None:
     parent = messages[0].dedupe_key
     assert [(m.thread_of, m.text) for m in messages] == [
         (None, "7 invoices created in QuickBooks, 87,500.70 USD"),
-        (parent, "3 more invoices"),
-        (parent, "1 more invoice"),
+        (parent, "4 more invoices"),
     ]
     assert rendered(messages[0]).splitlines()[-1] == "_and 4 more, in the thread_"
     numbers = [line.split("|")[1].split(">")[0] for m in messages for line in rendered(m).splitlines() if line.startswith("•")]
     assert numbers == [invoice.number for invoice in invoices]
-    assert len({message.dedupe_key for message in messages}) == 3
+    assert len({message.dedupe_key for message in messages}) == 2
+
+
+def test_the_thread_of_a_summary_takes_as_few_messages_as_slack_allows() -> None:
+    messages = invoice_summary([told(number) for number in range(500)], "#finance", 15)
+    sizes = [sum(characters(block) for block in message.blocks) for message in messages[1:]]
+    longest_line = max(len(line) for message in messages for line in rendered(message).splitlines())
+    assert all(size <= LONGEST_MESSAGE for size in sizes)
+    assert all(size > LONGEST_MESSAGE - 2 * longest_line for size in sizes[:-1])
+    assert sum(rendered(message).count("• ") for message in messages) == 500
 
 
 def test_the_same_invoices_are_the_same_message_and_others_another() -> None:

@@ -33,7 +33,8 @@ from qbsf_pipeline_tests.invoices.test_approval import entry
             "write_back_opportunity",
             "FIELD_CUSTOM_VALIDATION_EXCEPTION",
             "Ask Dana",
-            "The invoice stands in QuickBooks, but Salesforce refused to store it on the deal: Ask Dana (code FIELD_CUSTOM_VALIDATION_EXCEPTION).",
+            "The invoice stands in QuickBooks, but Salesforce refused to store it on the deal: Ask Dana "
+            "(code FIELD_CUSTOM_VALIDATION_EXCEPTION).",
         ),
         ("something_new", "1", "No", "It was refused: No (code 1)."),
     ],

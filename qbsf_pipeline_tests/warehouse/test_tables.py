@@ -68,7 +68,8 @@ def test_each_table_is_made_with_every_column_typed_and_commented(table: TableSc
         ensure_table(connection, table)
         ensure_table(connection, table)
         found = connection.execute(
-            "SELECT column_name, data_type, comment FROM duckdb_columns() WHERE schema_name = ? AND table_name = ? ORDER BY column_index",
+            "SELECT column_name, data_type, comment FROM duckdb_columns() "
+            "WHERE schema_name = ? AND table_name = ? ORDER BY column_index",
             [table.schema, table.name],
         ).fetchall()
         types = {"TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE"}
