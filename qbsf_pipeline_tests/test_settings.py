@@ -99,13 +99,15 @@ def test_reading_needs_neither_slack_nor_a_go_live_date(monkeypatch: pytest.Monk
     load_settings().require_credentials()
 
 
-def test_a_private_key_stands_in_for_the_client_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_private_key_stands_in_for_the_client_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    key = tmp_path / "server.key"
+    key.write_text("a key", encoding="utf-8")
     put(monkeypatch, QBSF_MODE="live", **REAL)
     monkeypatch.delenv("SALESFORCE_CLIENT_SECRET")
     put(monkeypatch, SALESFORCE_USERNAME="bot@acme.example")
     with pytest.raises(ConfigurationError):
         load_settings().require_credentials()
-    put(monkeypatch, SALESFORCE_PRIVATE_KEY_FILE="/keys/server.key")
+    put(monkeypatch, SALESFORCE_PRIVATE_KEY_FILE=str(key))
     load_settings().require_credentials()
 
 

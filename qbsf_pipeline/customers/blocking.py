@@ -41,12 +41,14 @@ class Candidates:
 
     Attributes:
         pairs: positions of (account, customer), each once, in order.
-        bearers: (kind, value) -> the most names on one side that have this e-mail, phone, domain or address.
+        bearers: (kind, value) -> the most names on one side that have this e-mail, phone, domain or address; where not one.
+        holders: (kind, value) of these that more than one record of a side has.
         namesakes: name key -> (accounts, customers) that bear it.
     """
 
     pairs: Sequence[tuple[int, int]]
     bearers: Mapping[tuple[str, str], int]
+    holders: frozenset[tuple[str, str]]
     namesakes: Mapping[str, tuple[int, int]]
 
 
@@ -63,10 +65,10 @@ def find_candidates(accounts: Sequence[Party], customers: Sequence[Party], word_
     sides = [
         side.filter(pl.col("kind").is_in(shared) & (pl.col("named") != ""))
         .group_by("kind", "value")
-        .agg(pl.col("named").n_unique())
+        .agg(pl.col("named").n_unique(), pl.col("party").n_unique())
         for side in (left, right)
     ]
-    bearers = pl.concat(sides).group_by("kind", "value").agg(pl.col("named").max())
+    bearers = pl.concat(sides).group_by("kind", "value").agg(pl.col("named").max(), pl.col("party").max())
     counts = (
         left.group_by("kind", "value")
         .agg(pl.len().alias("ours"))
@@ -84,7 +86,8 @@ def find_candidates(accounts: Sequence[Party], customers: Sequence[Party], word_
     )
     return Candidates(
         pairs=list(pairs.iter_rows()),
-        bearers={(kind, value): number for kind, value, number in bearers.filter(pl.col("named") > 1).iter_rows()},
+        bearers={(kind, value): number for kind, value, number, _ in bearers.filter(pl.col("named") > 1).iter_rows()},
+        holders=frozenset(bearers.filter(pl.col("party") > 1).select("kind", "value").iter_rows()),
         namesakes={value: (ours, theirs) for value, ours, theirs in named.select("value", "ours", "theirs").iter_rows()},
     )
 

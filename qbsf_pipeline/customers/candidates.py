@@ -68,6 +68,8 @@ class Appraisal:
         found = find_candidates(accounts, customers, self.names.vocabulary.bearers)
         compared: dict[int, list[tuple[int, Comparison, Verdict]]] = defaultdict(list)
         namesakes: dict[int, set[int]] = defaultdict(set)
+        sisters: dict[int, set[int]] = defaultdict(set)
+        provided: set[int] = set()
         for ours, theirs in found.pairs:
             account, customer = accounts[ours], customers[theirs]
             if account.party_id not in open_accounts:
@@ -75,7 +77,11 @@ class Appraisal:
             comparison = compare(account, customer, self.names)
             if may_be_a_namesake(comparison):
                 namesakes[theirs].add(ours)
-            verdict = judge(comparison, found.bearers, common_name=_is_common(account, customer, found.namesakes))
+            if comparison.name.likeness == Likeness.EQUAL and not comparison.name.apart:
+                provided.add(ours)
+            elif comparison.name.apart and comparison.agreeing & {"address", "email"}:
+                sisters[theirs].add(ours)
+            verdict = judge(comparison, found.bearers, found.holders, common_name=_is_common(account, customer, found.namesakes))
             if verdict.rule is not None or verdict.asked:
                 compared[ours].append((theirs, comparison, verdict))
         unsure: dict[tuple[int, int], str] = {}
@@ -83,6 +89,10 @@ class Appraisal:
         for ours, row in compared.items():
             for theirs, _, verdict in row:
                 if verdict.rule is None:
+                    continue
+                if any(other not in provided for other in sisters[theirs]):
+                    # "Acme" at the address of Acme Holdings, which has no customer of its own: a word may have been left out.
+                    unsure[ours, theirs] = "could be a sister company"
                     continue
                 reason = self._reason_against(ours, theirs, verdict, row, accounts, customers, namesakes[theirs], found.bearers)
                 if reason:

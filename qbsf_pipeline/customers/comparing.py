@@ -13,7 +13,7 @@ from rapidfuzz import fuzz
 from rapidfuzz.distance import OSA
 
 from qbsf_pipeline.customers.normalising import Address, Name, Party, has_digit
-from qbsf_pipeline.customers.vocabulary import DISTINGUISHING, GENERIC
+from qbsf_pipeline.customers.vocabulary import DISTINGUISHING, GENERIC, LONG_FORMS, SHORT_FORMS
 
 #: Old accounting programs cut names here; one less where a space stood at the cut.
 _CUT_LENGTHS = frozenset((30, 31, 40, 41, 99, 100))
@@ -74,6 +74,8 @@ class Comparison:
         agreeing: of name, email, phone, address, domain, postal code, city, contact.
         differing: of address, street, city, phone, domain, legal form, currency.
         values: what agrees, as found: for counting who else has it.
+        billing_email: the address that receives the invoices is the same.
+        one_form_unknown: one is a GmbH, an AG or the like, and the other does not say what it is.
     """
 
     name: NameComparison
@@ -81,6 +83,7 @@ class Comparison:
     differing: frozenset[str]
     values: Mapping[str, frozenset[str]]
     billing_email: bool
+    one_form_unknown: bool
 
 
 class NameComparer:
@@ -135,6 +138,10 @@ class NameComparer:
             if match is not None:
                 left.remove(word)
                 right.remove(match)
+                slips += 1
+        for words, name in ((left, ours), (right, theirs)):
+            if words and words[-1] == name.words[-1] and len(name.words) > 1 and self._is_damaged_form(words[-1]):
+                words.pop()
                 slips += 1
         if left and right and "".join(left) == "".join(right):
             left, right = [], []
@@ -200,11 +207,21 @@ class NameComparer:
         shorter, longer = sorted((word, other), key=len)
         if len(shorter) >= 4 and len(longer) >= 8 and longer.startswith(shorter) and shorter not in DISTINGUISHING:
             return True
+        if _is_skeleton(shorter, longer):
+            return True
         allowed = 2 if len(shorter) >= 8 else 1 if len(shorter) >= 4 else 0
         if not allowed or OSA.distance(word, other, score_cutoff=allowed) > allowed:
             return False
         bearers = self.vocabulary.bearers
         return min(bearers.get(word, 0), bearers.get(other, 0)) < _BEARERS_OF_A_WORD
+
+    def _is_damaged_form(self, word: str) -> bool:
+        """Whether a last word that the other name lacks is a mistyped legal form: "Incorported", "Ic", "LCL"."""
+        if self.vocabulary.bearers.get(word, 0) >= _BEARERS_OF_A_WORD and word not in LONG_FORMS:
+            return False
+        if len(word) >= 5:
+            return any(OSA.distance(word, form, score_cutoff=2) <= 2 for form in LONG_FORMS if len(form) >= 7)
+        return 2 <= len(word) <= 5 and any(OSA.distance(word, form, score_cutoff=1) <= 1 for form in SHORT_FORMS)
 
     def _sets_apart(self, word: str) -> bool:
         return word in DISTINGUISHING or len(word) == 1 or has_digit(word) or word in self.vocabulary.cities
@@ -257,6 +274,8 @@ def compare(account: Party, customer: Party, names: NameComparer) -> Comparison:
             if agree & {"city", "postal code", "address"}
             for word in (*place.city.split(), *other.city.split())
         )
+    elif account.addresses or customer.addresses:
+        town = frozenset(word for place in (*account.addresses, *customer.addresses) for word in place.city.split())
     if account.people & customer.people:
         agreeing.add("contact")
     forms = (account.family, customer.family)
@@ -268,7 +287,12 @@ def compare(account: Party, customer: Party, names: NameComparer) -> Comparison:
     if name.likeness >= Likeness.EQUAL and not name.apart:
         agreeing.add("name")
     return Comparison(
-        name, frozenset(agreeing), frozenset(differing), values, bool(account.billing_emails & customer.billing_emails)
+        name=name,
+        agreeing=frozenset(agreeing),
+        differing=frozenset(differing),
+        values=values,
+        billing_email=bool(account.billing_emails & customer.billing_emails),
+        one_form_unknown=(forms[0] is None) != (forms[1] is None) and bool({*forms} - {None} - _ANGLO_FORMS),
     )
 
 
@@ -313,6 +337,14 @@ def _without_common(ours: Sequence[str], theirs: Sequence[str]) -> tuple[list[st
             right.remove(word)
             left.remove(word)
     return left, right
+
+
+def _is_skeleton(shorter: str, longer: str) -> bool:
+    """Whether one is the other without its vowels, more or less: "pkg" and "packaging"."""
+    if not 3 <= len(shorter) <= 5 or len(longer) < 7 or shorter[0] != longer[0] or any(letter in "aeiou" for letter in shorter):
+        return False
+    letters = iter(longer)
+    return all(letter in letters for letter in shorter)
 
 
 def _weight(word: str) -> float:

@@ -21,6 +21,8 @@ _MOST_LEGAL_FORMS = 3
 _APOSTROPHE = re.compile("['`\u00b4\u02bc\u2018\u2019]")
 _A_S = re.compile(r"\ba/s(?=\W*$)")
 _DOTTED = re.compile(r"\b(?:\w\.){2,}\w?(?!\w)|\b\w\.\w\b(?!\w)")
+#: "SpA" and "S.p.A." are a form, "Spa" is a place to bathe.
+_S_P_A = re.compile(r"\bSpA\b|\b[Ss]\.\s?[Pp]\.\s?[Aa]\b\.?")
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 
 #: Letters with a stroke or ligature, which Unicode does not take apart as it does accents.
@@ -50,7 +52,7 @@ _FORMS: Mapping[str, tuple[str, ...]] = {
     "sa de cv": ("sa de cv", "sab de cv", "sapi de cv"),
     "sarl": ("sarl", "sas", "sasu", "eurl", "societe a responsabilite limitee", "snc"),
     "srl": ("srl", "sl", "slu", "srls", "s de rl de cv", "srl de cv", "sociedad limitada"),
-    "spa": ("spa", "sapa"),
+    "spa": ("sapa",),
     "bv": ("bv", "nv", "bvba", "cvba", "vof", "besloten vennootschap"),
     "nordic": ("ab", "as", "asa", "aps", "oy", "oyj", "oy ab", "ab publ", "hf", "ehf", "aktiebolag"),
     "baltic": ("ou", "sia", "uab"),
@@ -151,6 +153,8 @@ def _name_and_family(text: str | None) -> tuple[str, str | None]:
 def name_words(text: str | None) -> list[str]:
     """The words of a name in lower case, without accents, punctuation and "the" around it; legal forms are still there."""
     given = text or ""
+    if "pA" in given or ".p." in given.lower():
+        given = _S_P_A.sub("sapa", given)
     if given.isascii():
         folded = given.lower()
     else:

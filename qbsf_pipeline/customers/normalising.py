@@ -302,7 +302,7 @@ class Normaliser:
 
 def has_digit(word: str) -> bool:
     """Whether a word has a digit in it."""
-    return any(character.isdigit() for character in word)
+    return not word.isalpha() and any(character.isdigit() for character in word)
 
 
 def registrable_domain(host: str) -> str:

@@ -394,6 +394,9 @@ class _Book:
         return ", ".join(sorted(self._account_names_by_id.get(account_id) or account_id for account_id in account_ids))
 
     def _compared(self, account: Party, customer_id: str) -> Comparison:
+        known = next((one for one in self._appraisal.candidates(account.party_id) if one.customer_id == customer_id), None)
+        if known is not None:
+            return known.comparison
         customer = self.customers.get(customer_id) or self._normaliser.customer(self._customer_rows[customer_id])
         return compare(account, customer, self._appraisal.names)
 
@@ -444,7 +447,7 @@ class _Book:
     def _evidence(self, account: Party, customer_id: str) -> dict[str, Any]:
         row = self._customer_rows[customer_id]
         customer = self.customers.get(customer_id) or self._normaliser.customer(row)
-        agreeing, differing = _told_fields(compare(account, customer, self._appraisal.names))
+        agreeing, differing = _told_fields(self._compared(account, customer_id))
         fields = {
             "name": (account.row["name"], row["display_name"]),
             "email": (account.row["billing_email"], row["email"]),

@@ -9,7 +9,7 @@ either side has it. Address and phone of one site are not independent of each ot
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -49,12 +49,15 @@ class Verdict:
     asked: bool
 
 
-def judge(found: Comparison, bearers: Mapping[tuple[str, str], int], *, common_name: bool) -> Verdict:
+def judge(
+    found: Comparison, bearers: Mapping[tuple[str, str], int], holders: Collection[tuple[str, str]], *, common_name: bool
+) -> Verdict:
     """The verdict on one comparison.
 
     Args:
         found: an account and a customer, field by field.
         bearers: (kind, value) -> how many names on one side have it, where more than one.
+        holders: (kind, value) that more than one record of a side has.
         common_name: the name has so many bearers that it tells little.
     """
     agree, differ = found.agreeing, found.differing
@@ -62,6 +65,9 @@ def judge(found: Comparison, bearers: Mapping[tuple[str, str], int], *, common_n
     def own(field: str) -> bool:
         # One value that nobody else has is enough: the shared mailbox beside it takes nothing away.
         return any(bearers.get((field, value), 1) <= 1 for value in found.values.get(field, ()))
+
+    def alone(field: str) -> bool:
+        return any((field, value) not in holders for value in found.values.get(field, ()))
 
     shared_domain = all(
         bearers.get(("domain", value), 1) > SHARED_DOMAIN for value in found.values.get("domain", frozenset({""}))
@@ -71,6 +77,7 @@ def judge(found: Comparison, bearers: Mapping[tuple[str, str], int], *, common_n
     address, phone, own_phone = "address" in agree, "phone" in agree, "phone" in agree and own("phone")
     elsewhere, other_street = "address" in differ, "street" in differ
     other_domain, other_phone = "domain" in differ, "phone" in differ
+    near = bool(agree & {"city", "postal code", "contact"})
     name = found.name.likeness
 
     rule: str | None = None
@@ -80,27 +87,36 @@ def judge(found: Comparison, bearers: Mapping[tuple[str, str], int], *, common_n
         if address and not (other_domain and other_phone):
             rule = "equal name and address"
         elif "email" in agree and not elsewhere and not other_street and (not other_phone or agree & {"city", "postal code"}):
-            rule, rivals = "equal name and e-mail", not own_mail or not found.billing_email or common_name
-        elif phone and (own_phone or domain) and not elsewhere and not other_street and not other_domain:
+            rule, rivals = "equal name and e-mail", not (own_mail and alone("email") and found.billing_email) or common_name
+        elif phone and not (elsewhere or other_street or other_domain) and (own_phone or domain or not common_name):
             rule, rivals = "equal name and phone", True
-        elif own_domain and not elsewhere and not other_street and not common_name:
+        elif (
+            domain
+            and not (elsewhere or other_street or common_name or found.one_form_unknown)
+            and (near or (alone("domain") and not other_phone))
+        ):
             rule, rivals = "equal name and domain", True
-        elif own_mail and own_phone and own_domain and "city" in agree:
-            rule = "equal name, e-mail, phone and domain"
-        elif "contact" in agree and not (elsewhere or other_street or other_domain or other_phone or common_name):
+        elif own_mail and own_phone and found.billing_email and not common_name:
+            # They moved: nobody else writes from there, and nobody else answers there.
+            rule, rivals = "equal name, e-mail and phone", True
+        elif own_mail and "postal code" in agree and not (other_phone or other_domain or common_name):
+            rule, rivals = "equal name, e-mail and postal code", True
+        elif "contact" in agree and not (
+            elsewhere or other_street or other_domain or other_phone or common_name or found.one_form_unknown
+        ):
             rule, rivals = "equal name and contact person", True
         elif "postal code" in agree and not (other_street or other_domain or other_phone or common_name):
             rule, rivals = "equal name and postal code", True
     elif not barred and name == Likeness.CLOSE and not common_name:
-        if address and (own("address") or domain or phone or "email" in agree) and not other_domain:
+        if address and (own("address") or domain or phone or agree & {"email", "contact"}) and not other_domain:
             rule = "close name, address and one more"
-            rivals = not (domain or "email" in agree)
+            rivals = not (domain or agree & {"email", "contact"})
         elif own_mail and not (elsewhere or other_street or other_phone):
             rule, rivals = "close name and e-mail", True
         elif own_phone and not elsewhere and not other_street and not other_domain:
             rule, rivals = "close name and phone", True
-        elif own_domain and not elsewhere and not other_street and not other_phone:
-            rule, rivals = "close name and domain", True
+        elif own_domain and near and not (elsewhere or other_street or other_phone):
+            rule, rivals = "close name, domain and town", True
     elif (
         not barred
         and name == Likeness.MODERATE

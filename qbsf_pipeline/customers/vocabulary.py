@@ -152,6 +152,7 @@ ABBREVIATIONS: Mapping[str, str] = {
         "southwest": "sw",
         "operation": "op ops",
         "organization": "org organisation",
+        "packaging": "pkg",
         "partner": "ptnr prtnr",
         "petroleum": "petro",
         "pharmaceutical": "pharma pharm",
@@ -188,6 +189,10 @@ ABBREVIATIONS: Mapping[str, str] = {
     }.items()
     for short in shorts.split()
 }
+
+#: Legal forms that are recognised although a letter is wrong.
+LONG_FORMS = ("incorporated", "corporation", "company", "limited", "gmbh")
+SHORT_FORMS = ("inc", "llc", "ltd", "corp")
 
 #: Mail and web hosts that anybody may use.
 FREE_MAIL = _words(
@@ -249,9 +254,9 @@ STREET_WORDS: Mapping[str, str] = {
     "pkway": "pkwy", "floor": "fl", "terrace": "ter", "circle": "cir", "trail": "trl", "expressway": "expy", "freeway": "fwy",
     "turnpike": "tpke", "plaza": "plz", "point": "pt", "mount": "mt", "saint": "st", "fort": "ft", "center": "ctr",
     "centre": "ctr", "heights": "hts", "junction": "jct", "crossing": "xing", "room": "rm", "route": "rte", "rt": "rte",
-    "extension": "ext", "gardens": "gdns", "grove": "grv", "valley": "vly", "ridge": "rdg", "first": "1st", "second": "2nd",
-    "third": "3rd", "fourth": "4th", "fifth": "5th", "sixth": "6th", "seventh": "7th", "eighth": "8th", "ninth": "9th",
-    "tenth": "10th",
+    "extension": "ext", "gardens": "gdns", "grove": "grv", "valley": "vly", "ridge": "rdg", "1st": "first", "2nd": "second",
+    "3rd": "third", "4th": "fourth", "5th": "fifth", "6th": "sixth", "7th": "seventh", "8th": "eighth", "9th": "ninth",
+    "10th": "tenth",
 }  # fmt: skip
 
 #: Words behind which the number of a room stands.

@@ -176,7 +176,12 @@ class _Delivery:
         return True
 
     def _pace(self, entry: OutboxEntry) -> _Pace:
-        return self.paces.setdefault(entry.message.channel, _Pace())
+        channel = entry.message.channel
+        if channel not in self.paces:
+            # A delivery that ended just now, here or in another process, has used up what Slack tolerates at once.
+            last = self.outbox.last_sent_at(channel)
+            self.paces[channel] = _Pace() if last is None else _Pace(tokens=0.0, filled_at=last)
+        return self.paces[channel]
 
     def _send(self, entry: OutboxEntry) -> None:
         try:

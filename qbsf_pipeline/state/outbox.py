@@ -155,6 +155,12 @@ class Outbox:
         with self._transactions.read() as connection:
             return connection.execute(statement.order_by(outbox.c.id.desc()).limit(1)).scalar()
 
+    def last_sent_at(self, channel: str) -> datetime | None:
+        """When a message was last delivered to a channel."""
+        statement = select(outbox.c.sent_at).where(outbox.c.channel == channel, outbox.c.sent_at.is_not(None))
+        with self._transactions.read() as connection:
+            return connection.execute(statement.order_by(outbox.c.sent_at.desc()).limit(1)).scalar()
+
     def counts(self) -> dict[str, int]:
         """Number of messages by status (waiting, sending, sent, dead); a status without messages is left out."""
         statement = select(outbox.c.status, func.count()).group_by(outbox.c.status)

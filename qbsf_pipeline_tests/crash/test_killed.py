@@ -1,11 +1,12 @@
 """A pass is killed (SIGKILL) wherever something was done and is not known yet; the passes after it put everything right.
 
-Each kill has deals of its own. Two kills follow upon each other before a pass may end, so that mending is interrupted too.
+Each kill has deals of its own. Several kills follow upon each other before a pass may end, so that mending is interrupted
+too. The chains of kills run side by side, each against a sandbox of its own.
 """
 
 from __future__ import annotations
 
-import pytest
+from concurrent.futures import ThreadPoolExecutor
 
 from qbsf_pipeline_tests.crash.world import Installation, Strike, World, prove_at_rest, prove_billed_once
 
@@ -64,27 +65,44 @@ OWN_TABLES = (
 )
 
 
-@pytest.mark.parametrize(
-    ("points", "new_customers"),
-    [
-        pytest.param(INVOICES, False, id="around the invoices"),
-        pytest.param(SENDS, False, id="around the e-mails"),
-        pytest.param(TOLD, False, id="around write-back and Slack"),
-        pytest.param(CUSTOMERS, True, id="around the customers"),
-        pytest.param(OWN_TABLES, False, id="in its own tables"),
-    ],
-)
-def test_a_pass_that_is_killed_leaves_no_deal_unbilled_and_none_billed_twice(
-    world: World, installation: Installation, points: tuple[Strike | Hanging, ...], new_customers: bool
-) -> None:
+#: The chains of kills, the longest first.
+CHAINS = {
+    "around the e-mails": SENDS,
+    "around write-back and Slack": TOLD,
+    "around the invoices": INVOICES,
+    "around the customers": CUSTOMERS,
+    "in its own tables": OWN_TABLES,
+}
+
+
+def killed_along(chain: str, world: World, settled: Installation) -> None:
+    """Kill one pass after the other, each somewhere else in the chain; then let one end."""
+    installation = settled.copy(world.folder / chain)
     deals: list[str] = []
-    for pair in zip(points[::2], points[1::2], strict=True):
-        for point in pair:
-            deals += world.deals(3, new_customers=new_customers)
-            if isinstance(point, Strike):
-                installation.killed(point)
-            else:
-                point.carry_out(world, installation)
-        installation.sync_until_done()
-        prove_billed_once(world, deals)
+    for point in CHAINS[chain]:
+        deals += world.deals(3, new_customers=chain == "around the customers")
+        if isinstance(point, Strike):
+            installation.killed(point)
+        else:
+            point.carry_out(world, installation)
+    installation.sync_until_done()
+    prove_billed_once(world, deals)
     prove_at_rest(world, installation)
+
+
+def test_wherever_a_pass_is_killed_no_deal_stays_unbilled_and_none_is_billed_twice(worlds: list[World]) -> None:
+    left = list(CHAINS)
+
+    def work(world: World) -> None:
+        settled = world.settled_installation()
+        while left:
+            chain = left.pop(0)
+            try:
+                killed_along(chain, world, settled)
+            except AssertionError as error:
+                error.add_note(f"killed {chain}")
+                raise
+
+    with ThreadPoolExecutor(len(worlds)) as pool:
+        for done in [pool.submit(work, world) for world in worlds]:
+            done.result()

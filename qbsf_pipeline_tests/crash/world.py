@@ -248,6 +248,13 @@ class World:
         }
         return Installation(self.driver, self.control, environment, self.folder / name)
 
+    def settled_installation(self) -> Installation:
+        """An installation that has read both systems once."""
+        installation = self.installation("settled")
+        report = installation.sync()
+        assert report["exit_code"] == 0, shown(report)
+        return installation
+
     def deals(self, count: int, *, new_customers: bool = False) -> list[str]:
         """Deals that were just won, complete and without an invoice; each for an account of its own where asked."""
         records, amounts = [], []

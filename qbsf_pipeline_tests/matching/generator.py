@@ -32,6 +32,14 @@ Nichols Nielsen Novak O'Brien O'Donnell Olsen Ortega Osborne Palmer Patel Pearce
 Richter Ritter Robbins Romano Rossi Sandoval Sato Sawyer Schaefer Schmidt Schröder Shaw Shepherd Silva Simmons Slater Sokolov
 Solis Stafford Steiner Stone Strand Suzuki Swanson Sweeney Tanaka Thorpe Townsend Tran Tucker Underwood Valdez Vance Vega Vogel
 Wagner Wallace Walsh Watkins Weaver Weber Weiss Whitaker Winters Wolfe Wong Yamamoto Yates Zamora Ziegler Zimmerman""".split()
+_SURNAMES += [
+    head + tail
+    for head in """Ash Bar Beck Bel Black Brad Bran Brook Burn Carl Cole Cran Dal Dun East Ed El Fair Far Gar Glen Gold Grand Green
+    Hal Ham Har Hart Haw Hay Hey Hol Hux Ken King Kirk Lang Lin Lock Mar May Mil Nor Oak Pem Pres Rad Red Rock Rush Sel Shel Sher
+    Stan Strat Sum Sut Thorn Tor Wade Wal Wat West Whit Win Wood Wor Wynd""".split()
+    for tail in """berg borough bridge bury by cliff combe den dale field ford ham hurst ingham ington land ley lock man mere more son
+    stead stein stock thorpe ton vale well wick wood worth""".split()
+]
 _TRADES = """Plumbing|Roofing|Catering|Landscaping|Print Works|Dental Group|Law Offices|Veterinary Clinic|Auto Body|Machine Works
 Bakery|Brewing|Freight|Architects|Engineering|Electric|Heating and Cooling|Pest Control|Pharmacy|Optical|Furniture|Cabinetry
 Glass|Steel|Concrete|Paving|Fencing|Painting|Flooring|Insulation|Security|Staffing|Accounting|Tax Advisors|Wealth Advisors
