@@ -142,23 +142,11 @@ def _run(
     if ran.success:
         return
     result.closed += notices.closed_checks(instance, ran.run_id)
-    error = None if result.closed else _reason(ran)
+    error = None if result.closed else notices.failed_reason(instance, ran.run_id) or "the run failed before its first step"
     result.error = error
     if doors.settings.mode.writes:
         progress("telling of what stopped the pass")
         notices.tell_failed_run(doors, instance, ran.run_id, job_name, error)
-
-
-def _reason(ran: dg.ExecuteInProcessResult) -> str:
-    for event in ran.all_events:
-        if event.event_type == dg.DagsterEventType.STEP_FAILURE:
-            failure = event.step_failure_data
-            if failure.user_failure_data is not None and failure.user_failure_data.description:
-                return failure.user_failure_data.description
-            if failure.error is not None:
-                cause = failure.error.cause or failure.error
-                return f"{event.step_key}: {cause.message.strip()}"
-    return "the run failed before its first step"
 
 
 def _lives_in_a_file(instance: dg.DagsterInstance) -> bool:

@@ -3,6 +3,7 @@
 import dagster as dg
 import polars as pl
 
+from qbsf_pipeline.customers.normalising import registrable_domain
 from qbsf_pipeline.customers.plan import DECISIONS, LINKS, MATCHES, REVIEWS, match_customers
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.resources import WAREHOUSE_POOL, DoorsResource, WarehouseResource
@@ -12,10 +13,13 @@ from qbsf_pipeline.warehouse.assets import OWNERS, table_key
 from qbsf_pipeline.warehouse.connection import read_table, replace_rows
 from qbsf_pipeline.warehouse.preview import column_schema, preview_of
 
+#: One in so many users of the org: a domain with fewer is a partner's.
+_SHARE_OF_THE_HOUSE = 10
+
 
 @dg.asset(
     key=table_key(MATCHES),
-    deps=[table_key(table) for table in (salesforce.ACCOUNT, salesforce.CONTACT, quickbooks.CUSTOMER)],
+    deps=[table_key(table) for table in (salesforce.ACCOUNT, salesforce.CONTACT, salesforce.USER, quickbooks.CUSTOMER)],
     group_name="customers",
     kinds={"duckdb", "polars"},
     owners=OWNERS,
@@ -34,8 +38,10 @@ def matches(doors: DoorsResource, warehouse: WarehouseResource) -> dg.Materializ
             read_table(connection, table, table.columns_without_record)
             for table in (salesforce.ACCOUNT, salesforce.CONTACT, quickbooks.CUSTOMER)
         )
+        users = read_table(connection, salesforce.USER, ["email", "is_active"])
     links, decisions = _people(opened.state)
-    found = match_customers(accounts, customers, contacts, links, decisions, opened.settings.rules)
+    rules = opened.settings.rules
+    found = match_customers(accounts, customers, contacts, links, decisions, rules, own_domains(users))
     with opened.warehouse.transaction() as connection:
         replace_rows(connection, MATCHES, found.matches)
         replace_rows(connection, REVIEWS, found.reviews)
@@ -48,6 +54,23 @@ def matches(doors: DoorsResource, warehouse: WarehouseResource) -> dg.Materializ
             **{outcome: outcomes.get(outcome, 0) for outcome in ("linked", "create", "review", "ignored")},
         }
     )
+
+
+def own_domains(users: pl.DataFrame) -> frozenset[str]:
+    """E-mail domains of the house itself: those of at least a tenth of the org's active users.
+
+    Partners and customers may be users too, each with a domain that few share.
+
+    Args:
+        users: email, is_active.
+    """
+    hosts = users.filter(pl.col("is_active").fill_null(True) & pl.col("email").str.contains("@")).select(
+        pl.col("email").str.to_lowercase().str.split("@").list.last().alias("host")
+    )
+    counts = hosts.group_by("host").len()
+    return frozenset(
+        registrable_domain(host) for host, number in counts.iter_rows() if number * _SHARE_OF_THE_HOUSE >= hosts.height
+    ) - {""}
 
 
 def _people(state: State) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -19,6 +19,7 @@ from qbsf_pipeline.customers.rules import Verdict, judge, may_be_a_namesake
 _COMMON_NAME = 6
 #: A mailbox of more names than this is a bookkeeper's, and no reason to ask about another customer.
 _BOOKKEEPER = 3
+_TELLING = frozenset(("email", "phone", "address", "domain"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Appraisal:
         found = find_candidates(accounts, customers, self.names.vocabulary.bearers)
         compared: dict[int, list[tuple[int, Comparison, Verdict]]] = defaultdict(list)
         namesakes: dict[int, set[int]] = defaultdict(set)
-        sisters: dict[int, set[int]] = defaultdict(set)
+        sisters: dict[int, dict[int, frozenset[str]]] = defaultdict(dict)
         provided: set[int] = set()
         for ours, theirs in found.pairs:
             account, customer = accounts[ours], customers[theirs]
@@ -77,20 +78,21 @@ class Appraisal:
             comparison = compare(account, customer, self.names)
             if may_be_a_namesake(comparison):
                 namesakes[theirs].add(ours)
-            if comparison.name.likeness == Likeness.EQUAL and not comparison.name.apart:
+            if comparison.name.likeness >= Likeness.CLOSE and not comparison.name.apart and comparison.agreeing:
                 provided.add(ours)
             elif comparison.name.apart and comparison.agreeing & {"address", "email"}:
-                sisters[theirs].add(ours)
+                sisters[theirs][ours] = comparison.agreeing & _TELLING
             verdict = judge(comparison, found.bearers, found.holders, common_name=_is_common(account, customer, found.namesakes))
             if verdict.rule is not None or verdict.asked:
                 compared[ours].append((theirs, comparison, verdict))
         unsure: dict[tuple[int, int], str] = {}
         claimed: Counter[int] = Counter()
         for ours, row in compared.items():
-            for theirs, _, verdict in row:
+            for theirs, comparison, verdict in row:
                 if verdict.rule is None:
                     continue
-                if any(other not in provided for other in sisters[theirs]):
+                telling = comparison.agreeing & _TELLING
+                if any(other not in provided and telling <= theirs_too for other, theirs_too in sisters[theirs].items()):
                     # "Acme" at the address of Acme Holdings, which has no customer of its own: a word may have been left out.
                     unsure[ours, theirs] = "could be a sister company"
                     continue

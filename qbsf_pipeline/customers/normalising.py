@@ -49,7 +49,7 @@ _TRADING_AS = re.compile(
 )
 _CARE_OF = re.compile(r"\b(?:c/o|attn:?|attention:)\s.*$", re.IGNORECASE)
 _IN_PARENTHESES = re.compile(r"\(([^()]*)\)")
-_LETTERS_AROUND_AND = re.compile(r"\b[A-Za-z]{1,2}\s?&\s?[A-Za-z]\b|\b[A-Za-z] and [A-Za-z]\b")
+_LETTERS_AROUND_AND = re.compile(r"\b[A-Za-z]{1,2}\s?&\s?[A-Za-z]\b|\b[A-Z]{1,2} and [A-Z]\b")
 _SINGLE_LETTERS = re.compile(r"\b[A-Z](?: [A-Z])+\b")
 _CO_OP = re.compile(r"\bco-op\b", re.IGNORECASE)
 _EXTENSION = re.compile(r"(?:x|ext|extn|extension|durchwahl|poste)\.?\s*\d+\s*$", re.IGNORECASE)

@@ -90,12 +90,13 @@ def judge(
             rule, rivals = "equal name and e-mail", not (own_mail and alone("email") and found.billing_email) or common_name
         elif phone and not (elsewhere or other_street or other_domain) and (own_phone or domain or not common_name):
             rule, rivals = "equal name and phone", True
-        elif (
-            domain
-            and not (elsewhere or other_street or common_name or found.one_form_unknown)
-            and (near or (alone("domain") and not other_phone))
-        ):
+        elif domain and (near or not other_phone) and not (elsewhere or other_street or common_name or found.one_form_unknown):
             rule, rivals = "equal name and domain", True
+        elif own_phone and domain and not common_name:
+            # They moved: a branch would have a telephone of its own.
+            rule, rivals = "equal name, phone and domain", True
+        elif own_phone and "postal code" in agree and not (other_domain or common_name):
+            rule, rivals = "equal name, phone and postal code", True
         elif own_mail and own_phone and found.billing_email and not common_name:
             # They moved: nobody else writes from there, and nobody else answers there.
             rule, rivals = "equal name, e-mail and phone", True
@@ -107,10 +108,16 @@ def judge(
             rule, rivals = "equal name and contact person", True
         elif "postal code" in agree and not (other_street or other_domain or other_phone or common_name):
             rule, rivals = "equal name and postal code", True
-    elif not barred and name == Likeness.CLOSE and not common_name:
-        if address and (own("address") or domain or phone or agree & {"email", "contact"}) and not other_domain:
+    elif not barred and name == Likeness.CLOSE:
+        if address and (domain or phone or agree & {"email", "contact"}) and not other_domain:
             rule = "close name, address and one more"
             rivals = not (domain or agree & {"email", "contact"})
+        elif common_name:
+            rule = None
+        elif address and own("address") and not other_domain:
+            rule, rivals = "close name and address", True
+        elif phone and domain and not elsewhere and not other_street:
+            rule, rivals = "close name, phone and domain", True
         elif own_mail and not (elsewhere or other_street or other_phone):
             rule, rivals = "close name and e-mail", True
         elif own_phone and not elsewhere and not other_street and not other_domain:

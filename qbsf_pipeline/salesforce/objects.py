@@ -636,11 +636,14 @@ _STAMPS = frozenset({"attributes", "SystemModstamp", "LastModifiedDate", "LastMo
 
 
 def _content(value: Any) -> Any:
+    # Most values are text or nothing; asking for Mapping and Sequence is slow.
+    if value is None or isinstance(value, str | bool):
+        return value
     if isinstance(value, Mapping):
         return {key: _content(item) for key, item in value.items() if key not in _STAMPS}
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, Sequence):
         return [_content(item) for item in value]
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+    if not isinstance(value, int | Decimal):
         return value
     # 100, 100.0 and 1E+2 are the same amount.
     number = Decimal(value)

@@ -16,7 +16,7 @@ FINISH = "qbsf_pipeline.state.ledger:Ledger.finish"
 FINISH_MANY = "qbsf_pipeline.state.ledger:Ledger.finish_many"
 START = "qbsf_pipeline.state.ledger:Ledger.start"
 UPDATE = "qbsf_pipeline.salesforce.client:SalesforceClient.update"
-WRITE_PULL = "qbsf_pipeline.warehouse.raw:write_pull"
+WRITE_PULL = "qbsf_pipeline.warehouse.raw:_write_rows"
 POST = "qbsf_pipeline.slack.client:SlackClient.post"
 ASSETS = "qbsf_pipeline.invoices.assets"
 

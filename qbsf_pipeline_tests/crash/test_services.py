@@ -125,9 +125,7 @@ def test_when_salesforce_takes_no_writes_the_deals_are_billed_and_nobody_is_floo
     assert [("does not answer" in text, "answers again" in text) for text in told] == [(True, False), (False, True)], told
 
 
-def test_while_slack_is_down_messages_wait_and_each_comes_once_and_in_order(
-    world: World, installation: Installation
-) -> None:
+def test_while_slack_is_down_messages_wait_and_each_comes_once_and_in_order(world: World, installation: Installation) -> None:
     before = len(world.control.messages())
     first = world.deals(1)
     refused = world.deals(1)
@@ -203,7 +201,12 @@ def test_a_batch_that_was_carried_out_in_part_is_completed_only_when_quickbooks_
             "Amount": Decimal(str(amount)),
             "SalesItemLineDetail": {"ItemRef": {"value": item}, "Qty": 1, "UnitPrice": Decimal(str(amount))},
         }
-        half = {"CustomerRef": {"value": customer}, "PrivateNote": invoice_marker(deal), "Line": [line], "DocNumber": f"H{deal[-5:]}"}
+        half = {
+            "CustomerRef": {"value": customer},
+            "PrivateNote": invoice_marker(deal),
+            "Line": [line],
+            "DocNumber": f"H{deal[-5:]}",
+        }
         world.control.upsert_objects("Invoice", [{**half, "BillEmail": {"Address": "ap@oldfriendinc.example"}}])
     patient = tmp_path / "patient.toml"
     patient.write_text(RULES.replace("unknown_outcome_wait_seconds = 1", "unknown_outcome_wait_seconds = 3600"))

@@ -38,9 +38,9 @@ def test_two_pushes_from_two_homes_that_share_the_state_bill_every_deal_once(
     prove_at_rest(world, installation)
 
 
-def test_two_refreshes_at_once_do_not_cut_the_connection_of_a_strict_token_service(
-    world: World, installation: Installation
-) -> None:
+def test_two_refreshes_at_once_do_not_cut_the_connection_to_a_strict_token_service(world: World) -> None:
+    installation = world.installation("tokens")
+    assert installation.start(command="token").report()["company"]
     world.control.quickbooks("behave", strict_rotation=True)
     world.control.quickbooks("expire-tokens")
     world.control.clear_calls()
