@@ -99,6 +99,14 @@ def test_reading_needs_neither_slack_nor_a_go_live_date(monkeypatch: pytest.Monk
     load_settings().require_credentials()
 
 
+def test_a_private_key_that_is_not_there_is_told_before_any_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    put(monkeypatch, QBSF_MODE="live", **REAL)
+    put(monkeypatch, SALESFORCE_USERNAME="bot@acme.example", SALESFORCE_PRIVATE_KEY_FILE=str(tmp_path / "gone.key"))
+    with pytest.raises(ConfigurationError) as error:
+        load_settings().require_credentials()
+    assert error.value.problems == [f"SALESFORCE_PRIVATE_KEY_FILE: there is no file {tmp_path / 'gone.key'}"]
+
+
 def test_a_private_key_stands_in_for_the_client_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     key = tmp_path / "server.key"
     key.write_text("a key", encoding="utf-8")
@@ -115,7 +123,10 @@ def test_a_private_key_stands_in_for_the_client_secret(monkeypatch: pytest.Monke
     ("name", "value", "expected"),
     [
         ("QBSF_MODE", "production", "'sandbox', 'dry_run', 'approve' or 'live'"),
-        ("QBSF_GO_LIVE_DATE", "01.10.2026", "date"),
+        ("QBSF_GO_LIVE_DATE", "01.10.2026", "must be a date such as 2026-03-31"),
+        ("QBSF_GO_LIVE_DATE", "0", "must be a date such as 2026-03-31"),
+        ("QBSF_GO_LIVE_DATE", "1767225600", "must be a date such as 2026-03-31"),
+        ("QBSF_GO_LIVE_DATE", "2026-02-30", "date"),
         ("SALESFORCE_LOGIN_URL", "acme.my.salesforce.com", "must be a URL such as https://host"),
         ("SALESFORCE_LOGIN_URL", "http://acme.my.salesforce.com", "plain http:// is for loopback hosts only"),
         ("QUICKBOOKS_API_URL", "ftp://quickbooks.api.intuit.com", "must be a URL such as https://host"),

@@ -12,10 +12,14 @@ from typer.main import get_command, get_group
 
 #: Every command: its line in ``qbsf --help``, the module in this package, and the function or group of commands in it.
 COMMANDS = {
-    "demo": ("Start the built-in services with sample data, run a pass, and say what happened.", "demo", "demo"),
+    "demo": (
+        "Start the built-in Salesforce, QuickBooks and Slack with sample data, run a pass, and say what happened.",
+        "demo",
+        "demo",
+    ),
     "dev": ("Bring up the Dagster UI with sensors and schedules running.", "dev", "dev"),
     "sync": ("One full pass: pull, derive, check, plan, gate, push, notify. Needs no daemon.", "sync", "sync"),
-    "plan": ("Show every write that the next push would do, with its reason. Nothing is sent.", "plan", "plan"),
+    "plan": ("Read both systems and show every write that the next push would do, with its reason.", "plan", "plan"),
     "approve": ("Let the next push do these writes.", "approvals", "approve"),
     "reject": ("Keep the next pushes from doing these writes.", "approvals", "reject"),
     "status": ("What was done last, how fresh the data is, and what waits for whom. Calls no service.", "status", "status"),

@@ -101,8 +101,9 @@ def reap_orphans(instance: dg.DagsterInstance) -> None:
     """Fail runs whose process on this machine is gone: they would hold the warehouse's pool slot for ever.
 
     The caller holds the pass lock, so a run of the command line that is not finished belongs to a process that died; its
-    process id says nothing, for a container that was started again gives the same ones. Runs of a daemon are looked at only where the instance lives in a file, so
-    that their processes can be nowhere but here; Dagster itself notices a dead one only after its longest time.
+    process id says nothing, for a container that was started again gives the same ones. Runs of a daemon are looked at only
+    where the instance lives in a file, so that their processes can be nowhere but here; Dagster itself notices a dead one only
+    after its longest time.
     """
     busy = instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]))
     for record in busy:

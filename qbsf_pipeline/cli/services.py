@@ -47,7 +47,9 @@ def _require_connection(settings: Settings) -> None:
     from qbsf_pipeline.state.database import State
 
     realm = environment.quickbooks_realm_id or ""
-    if State.open(environment.state_url, environment.home).tokens.quickbooks.load(realm) is None:
+    with State.open(environment.state_url, environment.home) as state:
+        connected = state.tokens.quickbooks.load(realm) is not None
+    if not connected:
         raise ConfigurationError(
             [
                 f"QUICKBOOKS_REFRESH_TOKEN is not set, and company {realm} was never connected from here: connect it "

@@ -364,6 +364,7 @@ def _remember_matches(opened: Doors, plan: pl.DataFrame, matches: pl.DataFrame, 
                     method=row["method"],
                     decided_by=RULE_VERSION,
                     decided_at=now,
+                    score=row["score"],
                     evidence=parse_json(row["evidence"] or "{}"),
                     rule_version=RULE_VERSION,
                 )

@@ -54,7 +54,7 @@ def link(url: str | None, label: str) -> str:
     target = url.replace("&", "&amp;")
     for character, code in ((" ", "%20"), ("<", "%3C"), (">", "%3E"), ("|", "%7C"), ("\n", ""), ("\r", ""), ("\t", "")):
         target = target.replace(character, code)
-    return f"<{target}|{shown or escape(url)}>"
+    return f"<{target}|{shown or target}>"
 
 
 def header(text: str) -> Block:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -93,7 +94,8 @@ class State:
             ) from error
         except (OSError, sqlite3.Error) as error:
             raise ConfigurationError([_unusable(parsed, error)]) from error
-        locks = FileLocks(Path(parsed.database or "").absolute().parent / "locks") if engine.dialect.name == "sqlite" else AdvisoryLocks(engine)
+        folder = Path(parsed.database or "").absolute().parent
+        locks = FileLocks(folder / "locks") if engine.dialect.name == "sqlite" else AdvisoryLocks(engine)
         state = cls(engine, locks)
         try:
             state._migrate()
@@ -215,7 +217,7 @@ def _sqlite_engine(url: URL) -> Engine:
         # The driver's own way of beginning transactions is too late for a consistent view.
         connection.isolation_level = None
         connection.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")
-        connection.execute("PRAGMA journal_mode=WAL")
+        _switch_to_wal(connection)
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
 
@@ -226,6 +228,21 @@ def _sqlite_engine(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Write-ahead logging, once for each file. SQLite does not wait for its turn at this one change, so that is done here."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _postgresql_engine(url: URL) -> Engine:

@@ -12,15 +12,16 @@ from pathlib import Path
 import pytest
 
 from qbsf_pipeline.cli.output import cell, print_json
-from qbsf_pipeline.cli.sync import PassReport
+from qbsf_pipeline.cli.sync import PassReport, gather
 from qbsf_pipeline.invoices.approval import batch_of
 from qbsf_pipeline.invoices.plan import PLAN
 from qbsf_pipeline.money import parse_json
-from qbsf_pipeline.settings import Environment
+from qbsf_pipeline.settings import Environment, load_settings
 from qbsf_pipeline.state.database import State
 from qbsf_pipeline.warehouse.connection import Warehouse, replace_rows
 from qbsf_pipeline_tests.cli.command import qbsf
 from qbsf_pipeline_tests.pipeline import FEW_MESSAGES, clear_environment
+from qbsf_pipeline_tests.state.writes import invoice as planned_invoice
 
 QBSF = str(Path(sys.executable).with_name("qbsf"))
 
@@ -64,6 +65,29 @@ def test_missing_credentials_are_named_before_any_call(command: str, monkeypatch
     assert ran.code == 1
     assert len(ran.err.splitlines()) == 8
     assert all(line.endswith(" is not set, and mode live needs it") for line in ran.err.splitlines())
+
+
+def test_a_company_that_was_never_connected_is_told_before_any_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QBSF_MODE", "dry_run")
+    for name in ("SALESFORCE_LOGIN_URL", "QUICKBOOKS_API_URL", "QUICKBOOKS_DISCOVERY_URL"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("SALESFORCE_CLIENT_ID", "SALESFORCE_CLIENT_SECRET", "QUICKBOOKS_CLIENT_ID", "QUICKBOOKS_CLIENT_SECRET"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("QUICKBOOKS_REALM_ID", "9130350000000001")
+    ran = qbsf("sync")
+    assert ran.code == 1
+    (line,) = ran.err.splitlines()
+    assert line.startswith("QUICKBOOKS_REFRESH_TOKEN is not set, and company 9130350000000001 was never connected from here")
+
+
+def test_a_home_that_cannot_be_made_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    for home in (tmp_path / "file", tmp_path / "file" / "below"):
+        monkeypatch.setenv("QBSF_HOME", str(home))
+        ran = qbsf("status")
+        assert ran.code == 1
+        assert ran.err.splitlines()[0].startswith(f"QBSF_HOME: the folder {home} cannot be made: ")
+        assert len(ran.err.splitlines()) == 1
 
 
 def test_the_real_program_ends_with_the_same_line_and_code_and_no_traceback(tmp_path: Path) -> None:
@@ -213,6 +237,20 @@ def test_the_exit_code_is_0_when_nothing_is_left_3_when_something_waits_and_1_wh
     changes: dict[str, object], code: int
 ) -> None:
     assert report(**changes).exit_code == code
+
+
+def test_what_a_person_rejected_waits_for_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QBSF_MODE", "approve")
+    now = datetime(2026, 3, 31, 8, 0, tzinfo=UTC)
+    with State.open(f"sqlite:///{tmp_path / 'home' / 'state.sqlite'}", tmp_path / "home") as state:
+        state.ledger.enqueue([planned_invoice(1, plan_id="P-1"), planned_invoice(2, plan_id="P-2")], "B-1", now)
+        state.approvals.reject("P-1", "Ann", now)
+        assert gather(load_settings(), state, now, None, [], []).held == 1
+        state.approvals.reject("B-1", "Ann", now)
+        found = gather(load_settings(), state, now, None, [], [])
+        assert (found.held, found.exit_code) == (0, 0)
+        state.approvals.approve("P-1", "Ann", now)  # a deal's own decision goes before that on the whole plan
+        assert gather(load_settings(), state, now, None, [], []).exit_code == 3
 
 
 # How values look

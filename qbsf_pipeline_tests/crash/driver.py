@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 import urllib.request
 from collections.abc import Callable
 from datetime import timedelta
@@ -63,8 +64,9 @@ def _cut_waits_short() -> None:
     def nap(seconds: float) -> None:
         time.sleep(min(seconds, LONGEST_SLEEP_SECONDS))
 
-    for client in (QuickBooksClient, SalesforceClient):
-        client.__init__.__kwdefaults__["sleep"] = nap  # type: ignore[misc]
+    clients: tuple[Any, ...] = (QuickBooksClient, SalesforceClient)
+    for client in clients:
+        client.__init__.__kwdefaults__["sleep"] = nap
     delivery._FIRST_WAIT = timedelta(seconds=0.5)
     delivery._LONGEST_WAIT = timedelta(seconds=1)
 
@@ -87,11 +89,9 @@ def _run(order: dict[str, Any]) -> NoReturn:
         part.write_text(json.dumps(found, default=str))
         part.rename(order["result"])
         code = 0
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
     finally:
+        if code:
+            traceback.print_exc()
         sys.stderr.flush()
         os._exit(code)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from qbsf_pipeline_tests.crash.world import Installation, Strike, World, prove_at_rest, prove_billed_once
 
 BATCH = "qbsf_pipeline.quickbooks.client:QuickBooksClient.batch"
@@ -66,7 +68,7 @@ OWN_TABLES = (
 
 
 #: The chains of kills, the longest first.
-CHAINS = {
+CHAINS: dict[str, tuple[Strike | Hanging, ...]] = {
     "around the e-mails": SENDS,
     "around write-back and Slack": TOLD,
     "around the invoices": INVOICES,
@@ -90,6 +92,7 @@ def killed_along(chain: str, world: World, settled: Installation) -> None:
     prove_at_rest(world, installation)
 
 
+@pytest.mark.timeout(900)  # twenty kills and ten whole passes, on whatever machine
 def test_wherever_a_pass_is_killed_no_deal_stays_unbilled_and_none_is_billed_twice(worlds: list[World]) -> None:
     left = list(CHAINS)
 

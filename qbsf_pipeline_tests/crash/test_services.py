@@ -17,7 +17,6 @@ from qbsf_pipeline_tests.crash.world import (
     World,
     account_record,
     customer_object,
-    prove_at_rest,
     prove_billed_once,
     shown,
 )
@@ -86,7 +85,6 @@ def test_calls_that_fail_in_every_way_lead_to_one_invoice_and_one_mail(
     installation.sync_until_done(3)
     assert world.control.faults() == [], "a fault never struck"
     prove_billed_once(world, deals)
-    prove_at_rest(world, installation)
 
 
 def test_when_quickbooks_fails_in_the_middle_of_a_push_people_are_told_once_and_once_when_it_is_back(
@@ -218,7 +216,6 @@ def test_a_batch_that_was_carried_out_in_part_is_completed_only_when_quickbooks_
     installation.environment["QBSF_CONFIG"] = hasty
     installation.sync_until_done()
     prove_billed_once(world, deals)
-    prove_at_rest(world, installation)
 
 
 def marked(world: World, deal: str) -> list[dict[str, Any]]:

@@ -275,7 +275,8 @@ class World:
             )
             amounts.append(Decimal(self.number) + Decimal("100.01"))
         made = list(self.control.upsert_records("Opportunity", records))
-        self.control.upsert_records("OpportunityLineItem", [line_record(d, self.product, a) for d, a in zip(made, amounts)])
+        lines = [line_record(deal, self.product, amount) for deal, amount in zip(made, amounts, strict=True)]
+        self.control.upsert_records("OpportunityLineItem", lines)
         self.deals_made += made
         return made
 

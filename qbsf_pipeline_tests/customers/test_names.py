@@ -31,6 +31,9 @@ from qbsf_pipeline.customers.names import (
         ("Ørsted A/S", "orsted"),
         ("Bosch GmbH & Co. KG", "Bosch"),
         ("Acme Co., Ltd.", "Acme"),
+        ("Ferrari S.p.A.", "Ferrari SpA"),
+        ("Grupo Sol S.A. de C.V.", "Grupo Sol"),
+        ("神奈川ロボット株式会社", "神奈川ロボット"),
     ],
 )
 def test_spellings_of_one_company_are_equal(one, other):
@@ -48,6 +51,7 @@ def test_spellings_of_one_company_are_equal(one, other):
         ("神奈川 Robotics", "大阪 Robotics"),
         ("ガス", "カス"),
         ("A+ Plumbing", "A Plumbing"),
+        ("Valley Spa", "Valley"),
         ("Ромашка", "Ромашка Плюс"),
     ],
 )

@@ -221,6 +221,21 @@ def test_a_stored_invoice_that_quickbooks_does_not_have_is_noted_and_not_billed(
     assert noted(plan) == {"stored_invoice_missing"}
 
 
+@pytest.mark.parametrize("status", [None, "", "Not Invoiced", "Awaiting signature"])
+def test_a_payment_status_that_speaks_of_no_invoice_is_no_hindrance(status):
+    assert outcomes(World(opportunities=[opportunity(payment_status=status)]).plan()) == {"Deal 1": "planned"}
+
+
+def test_bill_it_again_does_not_ask_what_the_payment_status_was():
+    voided = invoice(opportunity_id=DEAL, status="voided")
+    world = World(
+        opportunities=[opportunity(invoice_id="301", payment_status="Voided")],
+        generations=[{"opportunity_id": DEAL, "generation": 2}],
+        invoices=[voided],
+    )
+    assert outcomes(world.plan()) == {"Deal 1": "planned"}
+
+
 def test_bill_it_again_makes_a_new_key_once():
     again = [{"opportunity_id": DEAL, "generation": 2}]
     first = ledger_line(invoice_key(), "done", result_id="301", opportunity_id=DEAL)
@@ -303,6 +318,8 @@ def test_deals_before_the_go_live_date_are_left_alone():
         ("item_not_sellable", World(items=[item(type="Group")])),
         ("line_without_product", World(lines=[line(product_id=None, product_code=None)])),
         ("close_date_missing", World(opportunities=[opportunity(close_date=None)])),
+        ("payment_status_without_invoice", World(opportunities=[opportunity(payment_status="Partially Paid")])),
+        ("payment_status_without_invoice", World(opportunities=[opportunity(payment_status=" voided ")])),
         ("customer_ignored", World(decisions=[{"account_id": ACCOUNT, "decision": "ignore"}])),
     ],
 )

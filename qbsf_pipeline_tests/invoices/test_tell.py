@@ -110,6 +110,11 @@ def test_a_deal_is_one_problem_with_all_its_reasons_in_order() -> None:
     assert first.amount == Decimal("1000.005")
 
 
+def test_a_deal_without_a_name_is_called_by_its_id() -> None:
+    (problem,) = problems_of(frame({**refusal(1), "deal": None}), [], ORG)
+    assert problem.label == "0061"
+
+
 def test_a_deal_without_an_amount_is_a_problem_all_the_same() -> None:
     (problem,) = problems_of(frame(refusal(1, amount=None, currency=None)), [], ORG)
     assert problem.amount is None

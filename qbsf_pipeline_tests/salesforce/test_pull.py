@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -404,6 +404,27 @@ def test_a_service_without_composite_calls_is_pulled_too(service: ScriptedSalesf
     assert tables["account"].frame["is_deleted"].to_list() == [False]
     assert tables["currency_type"].complete
     assert pulled.organization_id == "00D000000000062EAA"
+
+
+def test_answers_without_a_date_are_followed_by_the_records_own_stamps(
+    service: ScriptedSalesforce, signed_in: Door
+) -> None:
+    plain = _plain_service({"Account": [{"Id": "001000000000001AAA", "Name": "A", "SystemModstamp": _STAMP}]})
+
+    def without_date(asked: Asked) -> Said:
+        said = plain(asked)
+        return replace(said, headers={**said.headers, "Date": ""})
+
+    service.says(without_date)
+    warehouse, now = Warehouse(), datetime(2026, 3, 31, 10, tzinfo=UTC)
+    warehouse.keep(_pull(signed_in), now)
+    assert warehouse.watermarks["salesforce.account"].read_until == datetime(2026, 3, 31, 9, tzinfo=UTC)
+    # Nothing is known of an empty object's clock: it is asked for from the beginning of time again.
+    assert warehouse.watermarks["salesforce.contact"].read_until == datetime(1970, 1, 1, tzinfo=UTC)
+    before = len(service.calls)
+    warehouse.keep(_pull(signed_in, warehouse), now)
+    asked = [call.params.get("q", "") for call in service.calls[before:]]
+    assert any("FROM Contact WHERE SystemModstamp >= 1969-12-31T23:50:00Z" in soql for soql in asked)
 
 
 def test_rows_that_paging_missed_are_read_by_the_service_s_own_cursor(

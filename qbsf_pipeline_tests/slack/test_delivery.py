@@ -68,6 +68,16 @@ def test_what_does_not_fit_into_the_budget_waits_for_the_next_time(state, worksp
     assert workspace.texts() == [f"text m{number}" for number in range(20)]
 
 
+def test_a_second_delivery_goes_on_at_the_pace_of_the_first(state, workspace, send, clock):
+    put(state, *(message(f"m{number}") for number in range(5)))
+    send(budget_seconds=1.5)
+    assert len(workspace.texts()) == 4
+    clock.slept.clear()
+    put(state, *(message(f"n{number}") for number in range(2)))
+    assert send().sent == 3
+    assert sum(clock.slept) == pytest.approx(3.0)
+
+
 def test_nothing_is_sent_twice_when_delivery_runs_again(state, workspace, send):
     put(state, message("a"))
     assert send().sent == 1

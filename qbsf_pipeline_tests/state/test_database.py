@@ -61,7 +61,7 @@ def test_only_the_owner_may_read_the_sqlite_file_and_its_journal(tmp_path):
         os.umask(before)
     with state:
         state.ledger.enqueue([invoice()], "B-1", NOW)
-        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "a").iterdir()}
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "a").glob("s.sqlite*")}
     assert modes == {"s.sqlite": 0o600, "s.sqlite-wal": 0o600, "s.sqlite-shm": 0o600}
 
 

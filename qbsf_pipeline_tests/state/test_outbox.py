@@ -93,6 +93,13 @@ def test_a_whole_channel_can_be_postponed(state):
     assert len(state.outbox.pending()) == 3
 
 
+def test_why_messages_wait_is_told_once_for_each_reason(state):
+    state.outbox.put([message("a"), message("b"), message("c", "#alerts"), message("d", "#other")], NOW)
+    state.outbox.postpone("#finance", "channel_not_found", SOON)
+    state.outbox.failed(ids(state)["c"], "is_archived", SOON)
+    assert state.outbox.reasons() == ["channel_not_found", "is_archived"]
+
+
 def test_what_is_delivered_cannot_be_marked_otherwise(state):
     state.outbox.put([message("a")], NOW)
     number = ids(state)["a"]
