@@ -20,6 +20,7 @@ import polars as pl
 
 from qbsf_pipeline.customers.candidates import Appraisal, Candidate
 from qbsf_pipeline.customers.comparing import Comparison, Likeness, compare
+from qbsf_pipeline.customers.names import normalised_name
 from qbsf_pipeline.customers.normalising import Normaliser, Party
 from qbsf_pipeline.customers.rules import RULE_VERSION
 from qbsf_pipeline.money import to_json
@@ -223,6 +224,13 @@ class _Book:
                 self._marked[account_id].append(customer_id)
                 self._marked_accounts[customer_id] = account_id
 
+        # Sub-customers are never matched by rule, but a second customer is not made beside one of the same name or mailbox.
+        self._sub_customers: dict[str, list[str]] = defaultdict(list)
+        for customer_id, row in self._customer_rows.items():
+            if row["parent_id"]:
+                for sign in {normalised_name(row["display_name"]), normalised_name(row["company_name"]), _mailbox(row["email"])}:
+                    self._sub_customers[sign].append(customer_id)
+
         self._storing: dict[str, set[str]] = defaultdict(set)
         self._deciding: dict[str, set[str]] = defaultdict(set)
         for account in self.accounts:
@@ -240,6 +248,10 @@ class _Book:
             {account.party_id for account in self.accounts if not self._is_settled(account)},
             {customer_id: self._claimants(customer_id) for customer_id in claimed},
         )
+
+    def _sub_customers_like(self, account: Party) -> list[str]:
+        signs = (normalised_name(account.row["name"]), _mailbox(account.row["billing_email"]))
+        return _once([customer_id for sign in signs if sign for customer_id in self._sub_customers.get(sign, ())])
 
     def match(self, account: Party, rules: Rules) -> _Outcome:
         """The outcome for one account: its row of MATCHES, and of REVIEWS where it is a question."""
@@ -266,6 +278,10 @@ class _Book:
         if question is not None:
             return self._question(account, question, _once([*doubtful, *(one.customer_id for one in candidates)]))
         if not candidates:
+            namesakes = self._sub_customers_like(account)
+            if namesakes:
+                text = "Only a sub-customer in QuickBooks is like this account. Is it billed there, or as a customer of its own?"
+                return self._question(account, text, namesakes)
             if rules.customers.missing == "create":
                 return self._row(account, "create", None, "no_candidate", "QuickBooks has no customer like this account."), None
             return self._question(account, "QuickBooks has no customer like this account. Create one, or name one.", [])
@@ -560,6 +576,10 @@ def _stored_id(account: Party) -> str:
 def _address_text(row: Mapping[str, Any]) -> str:
     parts = [row["billing_street"], row["billing_postal_code"], row["billing_city"]]
     return ", ".join(" ".join(part.split()) for part in parts if part)
+
+
+def _mailbox(email: str | None) -> str:
+    return (email or "").strip().casefold()
 
 
 def _once(ids: Iterable[str]) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from qbsf_pipeline_tests.crash.world import Installation, World, prove_at_rest, prove_billed_once
 
-ROUNDS = 6
+ROUNDS = 5
 #: Of a pass: some are over before the longest.
 KILLED_WITHIN_SECONDS = (1.2, 6.0)
 FAULTS = (

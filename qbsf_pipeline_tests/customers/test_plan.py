@@ -84,9 +84,9 @@ def test_a_job_in_the_mailbox_of_its_parent_is_no_second_candidate():
     assert outcome(World(customers=[customer(), job]))[:2] == ("linked", "101")
 
 
-def test_a_sub_customer_is_no_candidate_by_name():
+def test_a_sub_customer_is_never_linked_by_name():
     job = customer(email=None, parent_id="9", is_job=True)
-    assert outcome(World(customers=[job]))[0] == "create"
+    assert outcome(World(customers=[job]))[0] == "review"
 
 
 def test_two_accounts_of_one_name_are_both_asked():
@@ -248,3 +248,13 @@ def test_without_a_persons_word_one_customer_never_goes_to_two_accounts(accounts
     assert len(linked) == len(set(linked))
     assert found.matches.height == len(accounts)
     assert found.reviews.height == found.matches.filter(pl.col("outcome") == "review").height
+
+
+@pytest.mark.parametrize("sub", [{"email": None}, {"display_name": "Elsewhere", "email": "ap@delta.example"}])
+def test_no_customer_is_made_beside_a_sub_customer_of_the_same_name_or_mailbox_without_a_person(sub):
+    parent = customer(id="77", display_name="Big Delta", email="hq@big.example")
+    child = customer(id="78", **{"display_name": "Delta Site", "parent_id": "77"} | sub)
+    one = account(name="Delta Site", billing_email="ap@delta.example")
+    found = World(accounts=[one], customers=[parent, child]).match()
+    assert found.matches.get_column("outcome").to_list() == ["review"]
+    assert '"customer_id":"78"' in found.reviews.get_column("candidates").item(0)

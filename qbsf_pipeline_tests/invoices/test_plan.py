@@ -570,7 +570,6 @@ def test_a_deal_whose_customer_was_refused_for_good_is_dead():
 @pytest.mark.parametrize(
     "world",
     [
-        World(customers=[customer(display_name="ACME 1 INC.", email=None, parent_id="9")]),
         World(customers=[], vendors=[{"id": "1", "display_name": "acme 1 inc.", "active": True}]),
         World(customers=[], employees=[{"id": "1", "display_name": "Acme 1 Inc.", "active": False}]),
         World(customers=[], vendors=[{"id": "1", "display_name": "Acme 1 Inc. (deleted)", "active": False}]),
