@@ -129,6 +129,17 @@ def test_an_outage_is_told_once_and_once_when_it_ends(doors: ClockedDoors) -> No
     assert len(waiting(doors.state)) == 3
 
 
+def test_a_service_that_can_be_read_but_not_written_is_told_once_until_it_takes_writes(doors: ClockedDoors) -> None:
+    for _ in range(3):
+        tell_back(doors, "salesforce")
+        tell_down(doors, "salesforce", "503", writing=True)
+    tell_down(doors, "salesforce", "503")
+    tell_back(doors, "salesforce")
+    assert len(waiting(doors.state)) == 1
+    tell_back(doors, "salesforce", writing=True)
+    assert ["answers again" in text for _, text in waiting(doors.state)] == [False, True]
+
+
 def test_an_outage_of_seconds_is_a_minute(doors: ClockedDoors) -> None:
     tell_down(doors, "salesforce", "x")
     tell_back(doors, "salesforce")

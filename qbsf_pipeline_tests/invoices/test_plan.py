@@ -181,6 +181,19 @@ def test_an_adopted_invoice_tells_what_became_of_it(status, told):
     assert payload(plan, "write_back_opportunity")["Payment_Status__c"] == told
 
 
+def test_an_adopted_invoice_that_was_never_mailed_is_mailed_before_the_deal_is_told():
+    lost_sight_of = {"opportunity_id": DEAL, "email_status": "NotSet", "bill_email": "ap@acme.example"}
+    plan = World(invoices=[invoice(**lost_sight_of)]).plan()
+    assert operations(plan) == ["send_invoice", "write_back_opportunity"]
+    assert payload(plan, "send_invoice") == {"Id": "301", "BillEmail": {"Address": "ap@acme.example"}}
+    assert payload(plan, "write_back_opportunity")["Payment_Status__c"] == "$invoice.status"
+    keys = dict(plan.writes.select("operation", "key").iter_rows())
+    assert keys["send_invoice"] == invoice_key().replace(":invoice:", ":send:")
+    assert plan.writes.get_column("depends_on").to_list() == ["", keys["send_invoice"]]
+    for known in ({"balance": Decimal(0)}, {"bill_email": None}, {"status": "voided"}, {"email_status": "EmailSent"}):
+        assert operations(World(invoices=[invoice(**lost_sight_of | known)]).plan()) == ["write_back_opportunity"]
+
+
 def test_a_linked_invoice_is_told_once_it_was_read():
     links = [{"opportunity_id": DEAL, "invoice_id": "301"}]
     assert operations(World(invoice_links=links, invoices=[invoice()]).plan()) == ["write_back_opportunity"]

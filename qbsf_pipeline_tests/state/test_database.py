@@ -166,6 +166,15 @@ def test_a_lock_excludes_other_processes_and_ends_when_its_process_is_killed(pla
             pass
 
 
+def test_homes_that_share_an_sqlite_state_exclude_each_other(tmp_path):
+    url = f"sqlite:///{tmp_path / 'shared' / 'state.sqlite'}"
+    with State.open(url, tmp_path / "one") as one, State.open(url, tmp_path / "other") as other:
+        with one.exclusive("push"), pytest.raises(StateBusy), other.exclusive("push"):
+            pytest.fail("both homes hold the lock")
+        with other.exclusive("push"):
+            assert other.ledger.counts() == {}
+
+
 def test_a_lock_that_is_let_go_in_time_is_got(state):
     held, release = threading.Event(), threading.Event()
 
