@@ -71,6 +71,13 @@ PLAN_INPUTS = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def an_instance_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Dagster keeps the newest instance of a process in a global; one that other tests left behind may be gone already."""
+    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("instance"))):
+        yield
+
+
 @pytest.fixture(scope="module")
 def definitions() -> Iterator[dg.Definitions]:
     with pytest.MonkeyPatch.context() as patch:

@@ -307,21 +307,29 @@ def _give_up(context: PushContext, entry: LedgerEntry, code: str, message: str, 
 
 
 def _compare_total(context: PushContext, entry: LedgerEntry, invoice: dict[str, Any], outcome: PushOutcome) -> None:
-    """QuickBooks' total without tax must be the deal's to the cent; if it is not, the invoice is not mailed."""
-    tax = _cents((invoice.get("TxnTaxDetail") or {}).get("TotalTax")) or Decimal(0)
-    net = (_cents(invoice.get("TotalAmt")) or Decimal(0)) - tax
-    if entry.amount is None or net == to_cents(entry.amount):
+    """An invoice whose total is not the deal's is not mailed: its e-mail waits for a person from the start."""
+    text = _wrong_total(entry, invoice)
+    if text is None:
         return
     for send in context.state.ledger.entries(flow=FLOW, opportunity_id=entry.opportunity_id):
         if send.operation == "send_invoice" and send.status in ("planned", "failed"):
-            text = (
-                f"QuickBooks made invoice {invoice.get('DocNumber') or invoice.get('Id')} "
-                f"with {net} {entry.currency} before tax, "
-                f"but the deal is {entry.amount} {entry.currency}. It was not e-mailed. Correct or void it in QuickBooks; "
-                "send it from there."
-            )
             context.state.ledger.bury(send.key, "total_differs", text, context.clock())
             outcome.refused += 1
+
+
+def _wrong_total(entry: LedgerEntry, invoice: Mapping[str, Any]) -> str | None:
+    """What to tell when QuickBooks' total without tax is not the deal's to the cent; ``None`` where it is."""
+    if entry.amount is None or invoice.get("TotalAmt") is None:
+        return None
+    tax = _cents((invoice.get("TxnTaxDetail") or {}).get("TotalTax")) or Decimal(0)
+    net = (_cents(invoice["TotalAmt"]) or Decimal(0)) - tax
+    if net == to_cents(entry.amount):
+        return None
+    return (
+        f"QuickBooks made invoice {invoice.get('DocNumber') or invoice.get('Id')} with {net} {entry.currency} before tax, "
+        f"but the deal is {entry.amount} {entry.currency}. It was not e-mailed. Correct or void it in QuickBooks; "
+        "send it from there."
+    )
 
 
 # Settling what is unclear
@@ -475,6 +483,12 @@ def _send_one(context: PushContext, entry: LedgerEntry, request_id: str, outcome
     if known.get("EmailStatus") == "EmailSent":
         # It was found, not created just now: somebody mailed it, or this program did before its state was restored.
         _sent(context, entry, known, outcome)
+        return
+    wrong = _wrong_total(entry, known)
+    if wrong is not None:
+        # A crash between the invoice and the comparison left its e-mail waiting.
+        context.state.ledger.bury(entry.key, "total_differs", wrong, now())
+        outcome.refused += 1
         return
     try:
         invoice = context.quickbooks.send_invoice(invoice_id, request_id)
