@@ -83,7 +83,7 @@ def test_a_closed_gate_is_told_as_a_gate_and_a_check_that_does_not_block_is_not_
     assert tell(pipeline, run_id)
     assert pipeline.waiting_texts() == [
         ":no_entry: *Nothing was sent to QuickBooks: a check stopped this pass.*\n"
-        "• 2 &lt; 3.  (_sound_)\n"
+        "• 2 &lt; 3.  (`sound`)\n"
         f"<http://127.0.0.1:3000/runs/{run_id}|Open the run>"
     ]
     assert closed_checks(pipeline.instance, fail(pipeline, None)) == []

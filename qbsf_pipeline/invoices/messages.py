@@ -161,7 +161,7 @@ def gate_message(batch: str, closed: Sequence[tuple[str, str]], run_link: str | 
     """That a gate stopped the push: which check, what it found, and what to do. One message per plan and finding."""
     digest = hashlib.sha256("|".join(f"{name}{text}" for name, text in closed).encode()).hexdigest()[:12]
     lines = [":no_entry: *Nothing was sent to QuickBooks: a check stopped this pass.*"]
-    lines += [f"• {escape(text)}  (_{escape(name)}_)" for name, text in closed]
+    lines += [f"• {escape(text)}  (`{escape(name)}`)" for name, text in closed]
     if run_link is not None:
         lines.append(link(run_link, "Open the run"))
     return Message(

@@ -171,7 +171,7 @@ def test_a_closed_gate_is_told_once_with_the_command_that_opens_it(pipeline: Pip
     assert text == (
         ":no_entry: *Nothing was sent to QuickBooks: a check stopped this pass.*\n"
         f"• This plan is larger than one push may be: {number} invoices (at most 1). Look at it with qbsf plan, then: "
-        f"qbsf approve {whole_plan(pipeline)}  (_within_blast_radius_)\n"
+        f"qbsf approve {whole_plan(pipeline)}  (`within_blast_radius`)\n"
         f"<http://127.0.0.1:3000/runs/{first.run_id}|Open the run>"
     )
 

@@ -199,8 +199,8 @@ def test_a_closed_gate_is_told_with_check_finding_and_run() -> None:
     assert message.text == "A check stopped this pass; nothing was sent to QuickBooks"
     assert rendered(message) == (
         ":no_entry: *Nothing was sent to QuickBooks: a check stopped this pass.*\n"
-        "• 2 invoices &lt; the closing date.  (_books_are_open_)\n"
-        "• 1 invoice is in EUR.  (_currencies_agree_)\n"
+        "• 2 invoices &lt; the closing date.  (`books_are_open`)\n"
+        "• 1 invoice is in EUR.  (`currencies_agree`)\n"
         "<http://127.0.0.1:3000/runs/r1|Open the run>"
     )
 
