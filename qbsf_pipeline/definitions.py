@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from qbsf_pipeline import notices
-from qbsf_pipeline.customers import assets as customers
+from qbsf_pipeline.customers.matching import assets as matching
 from qbsf_pipeline.invoices import assets as invoices
 from qbsf_pipeline.invoices import automation
 from qbsf_pipeline.invoices.checks import plan_gates, source_gates
@@ -27,7 +27,7 @@ def build(settings: Settings, console_level: str = "WARNING") -> dg.Definitions:
         assets=[
             salesforce_tables,
             quickbooks_tables,
-            customers.matches,
+            matching.matches,
             invoices.invoice_plan,
             invoices.pending,
             invoices.pushed,

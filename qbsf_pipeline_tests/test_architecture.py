@@ -14,13 +14,13 @@ FLOWS = ("invoices", "customers", "payments", "aging", "reconciliation", "report
 SERVICES = ("salesforce", "quickbooks", "slack", "warehouse", "state")
 #: What decides, and what forms words and bodies: frames and rules in, frames and values out.
 PURE = (
-    *PACKAGE.glob("*/plan.py"),
+    *PACKAGE.rglob("plan.py"),
     *(
         PACKAGE / "invoices" / f"{name}.py"
         for name in ("approval", "bill_to", "history", "items", "lines", "messages", "payloads", "remedies", "terms")
     ),
     *(PACKAGE / "invoices" / f"{name}.py" for name in ("texts", "validation")),
-    PACKAGE / "customers" / "names.py",
+    *(PACKAGE / "customers" / "matching").glob("[!a_]*.py"),
     PACKAGE / "money.py",
     PACKAGE / "slack" / "blocks.py",
     PACKAGE / "warehouse" / "tables.py",
@@ -95,7 +95,7 @@ def test_what_decides_knows_neither_dagster_nor_the_network_nor_a_clock(path: Pa
 
 def test_every_flow_keeps_its_decisions_in_a_plan_of_its_own() -> None:
     assert (PACKAGE / "invoices" / "plan.py") in PURE
-    assert (PACKAGE / "customers" / "plan.py") in PURE
+    assert (PACKAGE / "customers" / "matching" / "plan.py") in PURE
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_only_the_definitions_know_every_flow(path: Path) -> None:
 
 
 def test_deciding_loads_no_dagster() -> None:
-    script = "import qbsf_pipeline.invoices.plan, qbsf_pipeline.customers.plan, sys; sys.exit('dagster' in sys.modules)"
+    script = "import qbsf_pipeline.invoices.plan, qbsf_pipeline.customers.matching.plan, sys; sys.exit('dagster' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False, cwd=PACKAGE.parent).returncode == 0
 
 

@@ -54,9 +54,7 @@ def list_failures(
         ),
         right=("Amount",),
     )
-    say(
-        "\nqbsf failures show ID   the whole story     qbsf failures retry ID   try again   qbsf failures dismiss ID   let it be"
-    )
+    say("\nqbsf failures show ID   the whole story     qbsf failures retry ID   try again   qbsf failures dismiss ID   let it be")
 
 
 @app.command("show")

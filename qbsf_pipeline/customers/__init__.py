@@ -1,1 +1,1 @@
-"""Customers: which QuickBooks customer is billed for a Salesforce account."""
+"""Customers: which QuickBooks customer a Salesforce account is (``matching``), and both kept in step, field by field."""

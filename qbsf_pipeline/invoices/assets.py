@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import dagster as dg
 import polars as pl
 
-from qbsf_pipeline.customers.plan import MATCHES, RULE_VERSION
-from qbsf_pipeline.customers.plan import REVIEWS as CUSTOMER_REVIEWS
+from qbsf_pipeline.customers.matching.plan import MATCHES, RULE_VERSION
+from qbsf_pipeline.customers.matching.plan import REVIEWS as CUSTOMER_REVIEWS
 from qbsf_pipeline.invoices.approval import batch_of
 from qbsf_pipeline.invoices.plan import (
     DEALS,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from qbsf_pipeline.customers.plan import MATCHES
+from qbsf_pipeline.customers.matching.plan import MATCHES
 from qbsf_pipeline.invoices.approval import allowed_keys
 from qbsf_pipeline.invoices.assets import PENDING_KEY, PUSHED_KEY
 from qbsf_pipeline.invoices.checks import PLAN_KEY, plan_gates, source_gates

@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from qbsf_pipeline.customers.plan import account_marker
+from qbsf_pipeline.customers.matching.plan import account_marker
 from qbsf_pipeline.invoices import texts
 from qbsf_pipeline.invoices.lines import InvoiceLine, plain
 from qbsf_pipeline.settings import AccountFields, OpportunityFields

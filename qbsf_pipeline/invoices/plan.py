@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from qbsf_pipeline.customers.names import legal_display_name, name_key, unique_name
+from qbsf_pipeline.customers.matching.names import legal_display_name, name_key, unique_name
 from qbsf_pipeline.invoices import payloads, texts, validation
 from qbsf_pipeline.invoices.bill_to import BillTo, bill_to
 from qbsf_pipeline.invoices.history import FIRST_GENERATION, Billed, BillingHistory, LedgerLine
@@ -142,7 +142,7 @@ class InvoiceInputs:
     """Everything that a plan is made of: raw tables by their names, and what the state remembers.
 
     ``class_`` is ``quickbooks.class``; ``quickbooks_account`` is ``quickbooks.account``, the ledger accounts, while
-    ``account`` is Salesforce's. ``matches`` has the columns of :data:`customers.plan.MATCHES`, the last three those of
+    ``account`` is Salesforce's. ``matches`` has the columns of :data:`customers.matching.plan.MATCHES`, the last three those of
     :data:`LEDGER`, :data:`INVOICE_LINKS` and :data:`GENERATIONS`.
     """
 

@@ -33,9 +33,7 @@ _ADDRESS_WORDS = {
 }
 _MOST_NAMES = 12
 #: Values of Payment_Status__c that an uninvoiced deal cannot have (contract: all but "Not Invoiced").
-_STATUSES_OF_AN_INVOICE = frozenset(
-    {"invoiced", "sent", "partially paid", "paid", "overpaid", "credited", "voided", "deleted"}
-)
+_STATUSES_OF_AN_INVOICE = frozenset({"invoiced", "sent", "partially paid", "paid", "overpaid", "credited", "voided", "deleted"})
 
 
 @dataclass(frozen=True)

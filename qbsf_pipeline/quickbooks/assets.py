@@ -27,9 +27,7 @@ def quickbooks_tables(
     opened = doors.open(warehouse)
     rules = opened.settings.rules
     with step(opened, "invoices", "pull_quickbooks", context.run_id) as report:
-        pulled = pull_quickbooks(
-            opened.quickbooks, rules, view_of(opened.warehouse), full=config.full, now=opened.now()
-        )
+        pulled = pull_quickbooks(opened.quickbooks, rules, view_of(opened.warehouse), full=config.full, now=opened.now())
         written = write_pulls(opened.warehouse, pulled.tables, rules.pull, opened.now())
         tell_back(opened, "quickbooks")
         report.counts = {

@@ -212,9 +212,7 @@ class QuickBooksClient:
             if len(found) >= expected:
                 return found
             log.warning("quickbooks: read %d of %d rows of %s", len(found), expected, entity)
-        raise ServiceUnavailable(
-            SYSTEM, "moving", f"{entity} changes faster than it can be read whole; later is better"
-        )
+        raise ServiceUnavailable(SYSTEM, "moving", f"{entity} changes faster than it can be read whole; later is better")
 
     def count(self, entity: str, where: str = "") -> int:
         """How many objects of ``entity`` fulfil ``where``."""
@@ -281,9 +279,7 @@ class QuickBooksClient:
         except AccessRefused as error:
             if error.code != "404":
                 raise
-            raise RecordRefused(
-                SYSTEM, "404", f"{entity} {record_id} is not found", None, error.request_reference
-            ) from error
+            raise RecordRefused(SYSTEM, "404", f"{entity} {record_id} is not found", None, error.request_reference) from error
         found = _object_in(answer, entity)
         if found is None:
             raise RecordRefused(SYSTEM, "610", f"{entity} {record_id} came back empty")
@@ -375,9 +371,7 @@ class QuickBooksClient:
             results[item.bid] = self._item_result(item, response, tid)
         for bid in by_bid:
             if bid not in results:
-                results[bid] = OutcomeUnknown(
-                    SYSTEM, "unanswered", "QuickBooks did not answer for this item of a batch", tid
-                )
+                results[bid] = OutcomeUnknown(SYSTEM, "unanswered", "QuickBooks did not answer for this item of a batch", tid)
         return results
 
     def send_invoice(self, invoice_id: str, request_id: str) -> dict[str, Any]:
@@ -415,9 +409,7 @@ class QuickBooksClient:
             raise OutcomeUnknown(SYSTEM, "unreadable", f"QuickBooks answered without the {entity}", tid)
         return found
 
-    def _item_result(
-        self, item: BatchItem, response: Mapping[str, Any], tid: str | None
-    ) -> dict[str, Any] | ServiceError:
+    def _item_result(self, item: BatchItem, response: Mapping[str, Any], tid: str | None) -> dict[str, Any] | ServiceError:
         fault = fault_in(response)
         if fault is not None:
             # The call itself was taken (200), so an item's own code decides.
@@ -484,9 +476,7 @@ class QuickBooksClient:
             raise ServiceUnavailable(SYSTEM, "unreadable", "the answer to a query has no QueryResponse")
         return body
 
-    def _call(
-        self, kind: str, send: Callable[[_Door], dict[str, Any]], *, write: bool, batch: bool = False
-    ) -> dict[str, Any]:
+    def _call(self, kind: str, send: Callable[[_Door], dict[str, Any]], *, write: bool, batch: bool = False) -> dict[str, Any]:
         """One call, with what may safely be repeated: throttled calls, refused tokens (once), and reads."""
         token = self._connection.access_token()
         renewed = False

@@ -182,8 +182,7 @@ class QuickBooksConnection:
             self._dead = None
             return tokens
         message = (
-            f"Intuit does not take the refresh token of company {self.realm} any more ({refusal.description}): "
-            f"{CONNECT_AGAIN}"
+            f"Intuit does not take the refresh token of company {self.realm} any more ({refusal.description}): {CONNECT_AGAIN}"
         )
         error = AccessRefused(SYSTEM, "invalid_grant", message, refusal.tid)
         self._dead = (tried, error)

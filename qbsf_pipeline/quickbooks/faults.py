@@ -58,9 +58,7 @@ _REMEDIES = {
     "6190": "the QuickBooks subscription of this company has ended or is suspended: renew it in QuickBooks",
     "5020": "the person who connected QuickBooks may not do this there: let a company admin connect again",
 }
-_CONNECT_AGAIN = (
-    "QuickBooks refuses the connection: connect again and put the new refresh token in QUICKBOOKS_REFRESH_TOKEN"
-)
+_CONNECT_AGAIN = "QuickBooks refuses the connection: connect again and put the new refresh token in QUICKBOOKS_REFRESH_TOKEN"
 _XML_CODE = re.compile(r"<Error\b[^>]*\bcode\s*=\s*[\"']?(\w+)", re.IGNORECASE)
 _XML_MESSAGE = re.compile(r"<Message>(.*?)</Message>", re.IGNORECASE | re.DOTALL)
 _XML_DETAIL = re.compile(r"<Detail>(.*?)</Detail>", re.IGNORECASE | re.DOTALL)
@@ -138,9 +136,7 @@ def fault_in_xml(text: str) -> Fault | None:
     if code is None:
         return None
     message, detail = _XML_MESSAGE.search(text), _XML_DETAIL.search(text)
-    return Fault(
-        _code(code.group(1)), message.group(1).strip() if message else "", detail.group(1).strip() if detail else ""
-    )
+    return Fault(_code(code.group(1)), message.group(1).strip() if message else "", detail.group(1).strip() if detail else "")
 
 
 def error_of_fault(fault: Fault, *, write: bool, status: int, realm: str, tid: str | None = None) -> ServiceError:
@@ -152,9 +148,7 @@ def error_of_fault(fault: Fault, *, write: bool, status: int, realm: str, tid: s
     if code in TOKEN_CODES or (status == 401 and code not in ACCESS_CODES):
         # The detail of 3200 repeats the access token, which must not get into a log.
         return TokenRefused(SYSTEM, code, f"{fault.message or 'the access token is refused'}", tid)
-    if code in ACCESS_CODES or (
-        status == 403 and fault.kind.lower() != "validationfault" and code not in FEATURE_CODES
-    ):
+    if code in ACCESS_CODES or (status == 403 and fault.kind.lower() != "validationfault" and code not in FEATURE_CODES):
         remedy = _REMEDIES.get(code, _CONNECT_AGAIN).format(realm=realm)
         said = fault.message if code in ("100", "110", "3100") else text
         return AccessRefused(SYSTEM, code, f"{remedy} (QuickBooks said: {said})", tid)
@@ -196,9 +190,7 @@ def error_of_answer(response: requests.Response, *, write: bool, realm: str) -> 
     if status == 403:
         return AccessRefused(SYSTEM, "403", f"{_REMEDIES['3100'].format(realm=realm)} ({text})", tid)
     if status == 404:
-        return AccessRefused(
-            SYSTEM, "404", f"QuickBooks does not know this address: check QUICKBOOKS_API_URL ({text})", tid
-        )
+        return AccessRefused(SYSTEM, "404", f"QuickBooks does not know this address: check QUICKBOOKS_API_URL ({text})", tid)
     if status >= 500 or status < 400 or status == 408:
         return _lost(str(status), text, tid, write=write)
     return RecordRefused(SYSTEM, str(status), text, None, tid)

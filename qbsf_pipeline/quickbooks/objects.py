@@ -42,9 +42,7 @@ _TEN_PLACES = Decimal("0.0000000001")
 #: DECIMAL(18,2) takes 16 digits before the point; QuickBooks itself takes 15.
 _LARGEST = Decimal(10) ** 16
 _CREATED_AT = Column("created_at", TIMESTAMP, "When the record was created in QuickBooks (UTC)", "MetaData.CreateTime")
-_SYNC_TOKEN = Column(
-    "sync_token", _S, "Version: counts up with every change, payments on an invoice included", "SyncToken"
-)
+_SYNC_TOKEN = Column("sync_token", _S, "Version: counts up with every change, payments on an invoice included", "SyncToken")
 _CURRENCY = Column("currency", _S, "ISO code; null where the company has only its home currency", "CurrencyRef.value")
 _EXCHANGE_RATE = Column(
     "exchange_rate", RATE, "Home currency for one of the currency; null in single-currency companies", "ExchangeRate"
@@ -117,9 +115,7 @@ INVOICE = raw_table(
         Column("private_note", _S, "Memo on the statement, not printed; carries our marker", "PrivateNote"),
         Column("customer_memo", _S, "Message to the customer", "CustomerMemo.value"),
         Column("status", _S, "live, voided (total 0 and a note that begins with Voided) or deleted"),
-        Column(
-            "opportunity_id", _S, "Salesforce id (18 characters) from the marker in the note; null without a marker"
-        ),
+        Column("opportunity_id", _S, "Salesforce id (18 characters) from the marker in the note; null without a marker"),
         _CREATED_AT,
         Column("recurring_id", _S, "The recurring template that made it", "RecurDataRef.value"),
     ),
@@ -285,21 +281,15 @@ PREFERENCES = raw_table(
     (
         _id("preferences"),
         Column("home_currency", _S, "The company's currency", "CurrencyPrefs.HomeCurrency.value"),
-        Column(
-            "multi_currency", _B, "Whether customers may have other currencies", "CurrencyPrefs.MultiCurrencyEnabled"
-        ),
+        Column("multi_currency", _B, "Whether customers may have other currencies", "CurrencyPrefs.MultiCurrencyEnabled"),
         Column(
             "custom_document_numbers",
             _B,
             "Whether we give invoice numbers; else QuickBooks does",
             "SalesFormsPrefs.CustomTxnNumbers",
         ),
-        Column(
-            "auto_apply_credit", _B, "Whether QuickBooks uses up credits by itself", "SalesFormsPrefs.AutoApplyCredit"
-        ),
-        Column(
-            "online_payments", _B, "Whether invoices can be paid online", "SalesFormsPrefs.ETransactionPaymentEnabled"
-        ),
+        Column("auto_apply_credit", _B, "Whether QuickBooks uses up credits by itself", "SalesFormsPrefs.AutoApplyCredit"),
+        Column("online_payments", _B, "Whether invoices can be paid online", "SalesFormsPrefs.ETransactionPaymentEnabled"),
         Column(
             "book_close_date",
             _D,
@@ -314,9 +304,7 @@ PREFERENCES = raw_table(
             "TaxPrefs.PartnerTaxEnabled",
         ),
         Column("class_per_line", _B, "Whether each line has a class", "AccountingInfoPrefs.ClassTrackingPerTxnLine"),
-        Column(
-            "class_per_transaction", _B, "Whether each invoice has a class", "AccountingInfoPrefs.ClassTrackingPerTxn"
-        ),
+        Column("class_per_transaction", _B, "Whether each invoice has a class", "AccountingInfoPrefs.ClassTrackingPerTxn"),
         Column("departments", _B, "Whether locations are used", "AccountingInfoPrefs.TrackDepartments"),
         Column("default_terms", _S, "quickbooks.term of new invoices"),
     ),
@@ -432,9 +420,7 @@ def long_id(salesforce_id: str) -> str:
     if len(salesforce_id) != 15:
         return salesforce_id
     suffix = "".join(
-        _SUFFIX_LETTERS[
-            sum(1 << n for n, letter in enumerate(salesforce_id[start : start + 5]) if "A" <= letter <= "Z")
-        ]
+        _SUFFIX_LETTERS[sum(1 << n for n, letter in enumerate(salesforce_id[start : start + 5]) if "A" <= letter <= "Z")]
         for start in (0, 5, 10)
     )
     return salesforce_id + suffix

@@ -42,9 +42,7 @@ class QuickBooksPull:
     notes: tuple[str, ...]
 
 
-def pull_quickbooks(
-    client: QuickBooksClient, rules: Rules, view: WarehouseView, *, full: bool, now: datetime
-) -> QuickBooksPull:
+def pull_quickbooks(client: QuickBooksClient, rules: Rules, view: WarehouseView, *, full: bool, now: datetime) -> QuickBooksPull:
     """Read what changed since the last pull, or everything.
 
     * A table that was never read, was last read whole too long ago, now has other columns, or whose last pull is further
@@ -163,9 +161,7 @@ class _Pull:
         found: dict[str, tuple[list[dict[str, Any]], bool]] = {}
         for entity in entities:
             alone = self._asked([entity], since)
-            found[entity.name] = (
-                self._window(entity, since) if alone is None else (self._rows_of_changes(entity, alone), False)
-            )
+            found[entity.name] = self._window(entity, since) if alone is None else (self._rows_of_changes(entity, alone), False)
         return found
 
     def _asked(self, entities: Sequence[Entity], since: datetime) -> Changes | None:
@@ -193,9 +189,7 @@ class _Pull:
             if self._client.count(entity.name, active) == len(expected):
                 return self._rows(entity, records), False
         except RecordRefused as error:
-            self._note(
-                f"{entity.name} cannot be asked for what changed ({error.code}: {error.message}): it was read whole"
-            )
+            self._note(f"{entity.name} cannot be asked for what changed ({error.code}: {error.message}): it was read whole")
         return self._whole(entity), True
 
     def _rows_of_changes(self, entity: Entity, changes: Changes) -> list[dict[str, Any]]:

@@ -202,9 +202,7 @@ class SalesforceClient:
         if self._organization_id is None:
             records = self.query("SELECT Id FROM Organization")
             if not records or not records[0].get("Id"):
-                raise AccessRefused(
-                    SYSTEM, "no_organization", "the integration user cannot read the object Organization"
-                )
+                raise AccessRefused(SYSTEM, "no_organization", "the integration user cannot read the object Organization")
             self._organization_id = to_18(str(records[0]["Id"]))
         return self._organization_id
 
@@ -344,9 +342,7 @@ class SalesforceClient:
                     raise
                 logger.warning("update of %s stopped after %d records: %s", object_name, len(results), error)
                 _fail(chunk.rows, error, results)
-                unsent = ServiceUnavailable(
-                    SYSTEM, error.code, f"not sent, because the call before failed: {error.message}"
-                )
+                unsent = ServiceUnavailable(SYSTEM, error.code, f"not sent, because the call before failed: {error.message}")
                 for rest in chunks:
                     _fail(rest.rows, unsent, results)
                 break
@@ -367,9 +363,7 @@ class SalesforceClient:
             if isinstance(told, dict) and told.get("id") and to_18(str(told["id"])) != key:
                 told = by_id.get(key)
             if not isinstance(told, dict):
-                lost = OutcomeUnknown(
-                    SYSTEM, "no_result", f"Salesforce told no result for this record of {object_name}"
-                )
+                lost = OutcomeUnknown(SYSTEM, "no_result", f"Salesforce told no result for this record of {object_name}")
                 results[key] = _failed(row, lost)
             elif told.get("success") is True:
                 results[key] = SaveResult(str(row["id"]), True)
@@ -504,9 +498,7 @@ class SalesforceClient:
                 return
             following = page.get("nextRecordsUrl")
             if not isinstance(following, str) or following in seen:
-                raise ServiceUnavailable(
-                    SYSTEM, "incomplete_answer", "a query's answer goes on, but does not say where"
-                )
+                raise ServiceUnavailable(SYSTEM, "incomplete_answer", "a query's answer goes on, but does not say where")
             seen.add(following)
             page = self.rest(_below_version(following))
 

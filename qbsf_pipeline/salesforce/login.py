@@ -151,9 +151,7 @@ def audience(login_url: str) -> str:
 
 def _login_url(environment: Environment) -> str:
     if not environment.salesforce_login_url:
-        raise ConfigurationError(
-            ["SALESFORCE_LOGIN_URL is not set: the org's My Domain, https://ACME.my.salesforce.com"]
-        )
+        raise ConfigurationError(["SALESFORCE_LOGIN_URL is not set: the org's My Domain, https://ACME.my.salesforce.com"])
     return environment.salesforce_login_url
 
 
@@ -211,9 +209,7 @@ def _failure(status: int, body: Any) -> Meaning:
     if status >= 500 or code in ("LOGIN_RATE_EXCEEDED", "temporarily_unavailable", "server_error"):
         return meaning_of(status if status >= 500 else 503, body, write=False, replayable=True)
     if "login rate" in description.lower():
-        return meaning_of(
-            400, {"error": "LOGIN_RATE_EXCEEDED", "error_description": description}, write=False, replayable=True
-        )
+        return meaning_of(400, {"error": "LOGIN_RATE_EXCEEDED", "error_description": description}, write=False, replayable=True)
     text = f"{description} {code}".lower()
     remedies = [remedy for sign, remedy in _REMEDIES if sign in text]
     message = description or code

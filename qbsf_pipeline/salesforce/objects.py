@@ -54,9 +54,7 @@ OPPORTUNITY = raw_table(
         _flag("is_won", "IsWon", "Won, whatever the org calls that stage"),
         _flag("is_closed", "IsClosed", "Closed, won or lost"),
         Column("amount", RATE, "Amount of the deal in its currency; with lines the sum of their totals", "Amount"),
-        _text(
-            "currency", "CurrencyIsoCode", "ISO code; null in an org with one currency (see salesforce.organization)"
-        ),
+        _text("currency", "CurrencyIsoCode", "ISO code; null in an org with one currency (see salesforce.organization)"),
         _flag("has_line_items", "HasOpportunityLineItem", "Whether the deal has lines"),
         _text("payment_terms", None, "Payment terms agreed on the deal (rules: salesforce.opportunity.payment_terms)"),
         _text("contract_url", None, "Link to the signed contract (rules: salesforce.opportunity.contract_url)"),
@@ -519,13 +517,10 @@ def _custom_fields(source: _Source, rules: Rules) -> dict[str, tuple[str, str]]:
     """Column -> (key of the rules under ``salesforce``, API name)."""
     if source.name == "Opportunity":
         return {
-            column: (f"opportunity.{column}", str(name))
-            for column, name in rules.salesforce.opportunity.model_dump().items()
+            column: (f"opportunity.{column}", str(name)) for column, name in rules.salesforce.opportunity.model_dump().items()
         }
     if source.name == "Account":
-        return {
-            column: (f"account.{column}", str(name)) for column, name in rules.salesforce.account.model_dump().items()
-        }
+        return {column: (f"account.{column}", str(name)) for column, name in rules.salesforce.account.model_dump().items()}
     if source.name == "Product2":
         named = {
             "item_name": ("product_item_field", rules.salesforce.product_item_field),
@@ -623,13 +618,7 @@ def _encodable(text: str) -> str:
 
 
 def _written(value: Any) -> str:
-    return (
-        format(value, "f")
-        if isinstance(value, Decimal)
-        else to_json(value)
-        if isinstance(value, dict | list)
-        else str(value)
-    )
+    return format(value, "f") if isinstance(value, Decimal) else to_json(value) if isinstance(value, dict | list) else str(value)
 
 
 _STAMPS = frozenset({"attributes", "SystemModstamp", "LastModifiedDate", "LastModifiedById"})

@@ -187,9 +187,7 @@ class _Read:
     def keep(self, records: Iterable[dict[str, Any]]) -> None:
         for record in records:
             if not record.get("Id"):
-                raise ServiceUnavailable(
-                    SYSTEM, "unreadable_answer", f"a record of {self.source.name} came without an Id"
-                )
+                raise ServiceUnavailable(SYSTEM, "unreadable_answer", f"a record of {self.source.name} came without an Id")
             # A row that was modified while it was read comes twice: the later one counts.
             self.records[to_18(str(record["Id"]))] = record
 
@@ -233,9 +231,7 @@ class _Pull:
         self._view = view
         self._now = now
         self._notes: list[str] = []
-        self._reads = {
-            source.name: _Read(source, self._since(source, full)) for source in objects_for(rules, descriptions)
-        }
+        self._reads = {source.name: _Read(source, self._since(source, full)) for source in objects_for(rules, descriptions)}
 
     def run(self, expected_organization: str | None) -> SalesforcePull:
         """Read everything that is due.
@@ -260,9 +256,7 @@ class _Pull:
         begun = min(started_at.values())
         present = {table.table.name for table in tables.values()}
         absent = tuple(
-            PulledTable(table, table.empty(), begun, True, "absent")
-            for table in _OPTIONAL_TABLES
-            if table.name not in present
+            PulledTable(table, table.empty(), begun, True, "absent") for table in _OPTIONAL_TABLES if table.name not in present
         )
         ordered = tuple(tables[name] for name in OBJECT_NAMES if name in tables)
         logger.info(
@@ -295,13 +289,9 @@ class _Pull:
 
     def _read_again_what_the_clock_missed(self) -> None:
         """A window that begins in the service's future (its clock was set back) finds nothing: read whole."""
-        behind = [
-            read for read in self._reads.values() if read.since and read.started_at and read.started_at < read.since
-        ]
+        behind = [read for read in self._reads.values() if read.since and read.started_at and read.started_at < read.since]
         for read in behind:
-            self._notes.append(
-                f"{read.source.name}: Salesforce's clock is behind the last pull; the object was read whole"
-            )
+            self._notes.append(f"{read.source.name}: Salesforce's clock is behind the last pull; the object was read whole")
             read.read_whole_instead()
         self._read_pages(behind)
 
@@ -319,9 +309,7 @@ class _Pull:
                 continue
             logger.warning("%s: pages brought %d records fewer than there are", read.source.name, missing)
             self._notes.append(f"{read.source.name}: pages brought {missing} records fewer than there are; read again")
-            read.keep(
-                self._client.query(f"SELECT {read.source.selected} FROM {read.source.name}", read.source.has_deleted)
-            )
+            read.keep(self._client.query(f"SELECT {read.source.selected} FROM {read.source.name}", read.source.has_deleted))
 
     def _organization_id(self) -> str:
         read = self._reads.get("Organization")

@@ -205,9 +205,7 @@ class Sandbox:
             await asyncio.sleep(fault.seconds)
         await _deliver(given, send)
 
-    async def _answered(
-        self, service: str, fault: Fault | None, scope: Scope, receive: Receive
-    ) -> list[Message] | None:
+    async def _answered(self, service: str, fault: Fault | None, scope: Scope, receive: Receive) -> list[Message] | None:
         """The messages of the answer, or None where the connection is to be cut; commits what was handled."""
         kind = None if fault is None else fault.kind
         module = {"salesforce": salesforce, "quickbooks": quickbooks, "slack": slack}[service]

@@ -448,9 +448,7 @@ class _Books:
 
     def seed_catalogue(self) -> None:
         """Products with a price book in Salesforce; items, terms and classes in QuickBooks."""
-        (self.pricebook,) = self.records(
-            "Pricebook2", [{"Name": "Standard Price Book", "IsActive": True, "IsStandard": True}]
-        )
+        (self.pricebook,) = self.records("Pricebook2", [{"Name": "Standard Price Book", "IsActive": True, "IsStandard": True}])
         ids = self.records(
             "Product2",
             [
@@ -617,9 +615,7 @@ class _Books:
                     close_date=close_date,
                     amount=Decimal(deal.amount) if deal.amount else amount,
                     terms=deal.terms,
-                    contract=f"{_CONTRACTS}/{close_date.year}/NS-{1000 + number}.pdf"
-                    if deal.contract == ""
-                    else deal.contract,
+                    contract=f"{_CONTRACTS}/{close_date.year}/NS-{1000 + number}.pdf" if deal.contract == "" else deal.contract,
                     frequency=deal.frequency,
                     today=self.today,
                 )

@@ -57,9 +57,7 @@ class SandboxControl:
         """The environment variables that point qbsf at this sandbox."""
         return {key: str(value) for key, value in self.call("GET", "environment").items()}
 
-    def fault(
-        self, service: str, endpoint: str, kind: str, *, times: int = 1, after: int = 0, seconds: float = 1.0
-    ) -> None:
+    def fault(self, service: str, endpoint: str, kind: str, *, times: int = 1, after: int = 0, seconds: float = 1.0) -> None:
         """Order a fault (see `faults.FaultKind`): it strikes `times` matching calls after the first `after`."""
         order = {"service": service, "endpoint": endpoint, "kind": kind}
         self.call("POST", "faults", {**order, "times": times, "after": after, "seconds": seconds})
@@ -111,9 +109,7 @@ class SandboxControl:
 
     def upsert_records(self, sobject: str, records: Iterable[Mapping[str, Any]]) -> Any:
         """Put Salesforce records in as they are given; returns what the sandbox made of them."""
-        return self.call("POST", "salesforce/records", {"type": sobject, "records": [dict(r) for r in records]})[
-            "records"
-        ]
+        return self.call("POST", "salesforce/records", {"type": sobject, "records": [dict(r) for r in records]})["records"]
 
     def delete_record(self, sobject: str, record_id: str) -> None:
         """Delete one Salesforce record (to the recycle bin)."""
@@ -121,9 +117,7 @@ class SandboxControl:
 
     def upsert_objects(self, entity: str, objects: Iterable[Mapping[str, Any]]) -> Any:
         """Put QuickBooks objects in as they are given; returns them with Id, SyncToken and MetaData."""
-        return self.call("POST", "quickbooks/records", {"entity": entity, "objects": [dict(o) for o in objects]})[
-            "objects"
-        ]
+        return self.call("POST", "quickbooks/records", {"entity": entity, "objects": [dict(o) for o in objects]})["objects"]
 
     def salesforce(self, what: str, **order: Any) -> dict[str, Any]:
         """One of the org's own control calls (`hide`, `behave`, `touch`, `expire-sessions`)."""

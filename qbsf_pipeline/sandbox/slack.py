@@ -535,9 +535,7 @@ class _BlockCheck:
         if block.get("accessory") is not None:
             self._element(block["accessory"], f"{where}/accessory")
 
-    def _elements(
-        self, block: dict[str, Any], most: int, where: str, each: Callable[[dict[str, Any], str], None]
-    ) -> None:
+    def _elements(self, block: dict[str, Any], most: int, where: str, each: Callable[[dict[str, Any], str], None]) -> None:
         elements = block.get("elements")
         if not isinstance(elements, list) or not elements:
             self._wrong("missing required field: elements", where)

@@ -146,9 +146,7 @@ class Store:
             return
         connection.execute("BEGIN IMMEDIATE")
         for name, changed, removed in changes:
-            connection.executemany(
-                "DELETE FROM documents WHERE collection = ? AND id = ?", ((name, i) for i in removed)
-            )
+            connection.executemany("DELETE FROM documents WHERE collection = ? AND id = ?", ((name, i) for i in removed))
             connection.executemany(
                 "INSERT INTO documents (collection, id, position, body) VALUES (?, ?, ?, ?) "
                 "ON CONFLICT (collection, id) DO UPDATE SET position = excluded.position, body = excluded.body",

@@ -87,9 +87,7 @@ def sections(lines: Sequence[str]) -> list[Block]:
 
 def context(*mrkdwn: str) -> Block:
     """A line in small grey type."""
-    elements = [
-        {"type": "mrkdwn", "text": _cut(text, LONGEST_SECTION) or "-"} for text in mrkdwn[:MOST_CONTEXT_ELEMENTS]
-    ]
+    elements = [{"type": "mrkdwn", "text": _cut(text, LONGEST_SECTION) or "-"} for text in mrkdwn[:MOST_CONTEXT_ELEMENTS]]
     return {"type": "context", "elements": elements or [{"type": "mrkdwn", "text": "-"}]}
 
 

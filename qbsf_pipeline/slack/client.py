@@ -39,11 +39,9 @@ CHANNEL_REMEDIES: Mapping[str, str] = {
     "channel_not_found": "check the channel's name in SLACK_FINANCE_CHANNEL or SLACK_ALERTS_CHANNEL; if it is private, "
     "type /invite @ and the bot's name in it",
     "not_in_channel": "type /invite @ and the bot's name in the channel",
-    "is_archived": "the channel is archived: unarchive it, or name another one in SLACK_FINANCE_CHANNEL or "
-    "SLACK_ALERTS_CHANNEL",
+    "is_archived": "the channel is archived: unarchive it, or name another one in SLACK_FINANCE_CHANNEL or SLACK_ALERTS_CHANNEL",
     "restricted_action": "a workspace setting forbids the bot to post there: ask a Slack administrator",
-    "restricted_action_read_only_channel": "only some people may post in this channel: let the bot post, or name "
-    "another channel",
+    "restricted_action_read_only_channel": "only some people may post in this channel: let the bot post, or name another channel",
     "restricted_action_thread_only_channel": "this channel takes answers in threads only: name another channel",
     "restricted_action_non_threadable_channel": "this channel takes no threads: name another channel",
     "user_not_found": "the person is not in this Slack workspace",
@@ -54,8 +52,7 @@ CHANNEL_REMEDIES: Mapping[str, str] = {
 
 _TOKEN_REMEDIES: Mapping[str, str] = {
     "not_authed": "set SLACK_BOT_TOKEN to the bot token of the Slack app (xoxb-...)",
-    "invalid_auth": "SLACK_BOT_TOKEN is not valid: copy the bot token (xoxb-...) from the Slack app's page OAuth & "
-    "Permissions",
+    "invalid_auth": "SLACK_BOT_TOKEN is not valid: copy the bot token (xoxb-...) from the Slack app's page OAuth & Permissions",
     "account_inactive": "the bot was removed from the workspace: install the Slack app again and set SLACK_BOT_TOKEN",
     "token_revoked": "the token was revoked: install the Slack app again and set SLACK_BOT_TOKEN",
     "token_expired": "the token has run out: turn token rotation off for the Slack app, or set a new SLACK_BOT_TOKEN",

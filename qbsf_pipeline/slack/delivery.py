@@ -234,9 +234,7 @@ class _Delivery:
             logger.info("slack channel %s cannot be read (%s): sending again", entry.message.channel, error.code)
             return None
 
-    def _unavailable(
-        self, entry: OutboxEntry, error: ServiceUnavailable, mark: Callable[[int, str, datetime], None]
-    ) -> None:
+    def _unavailable(self, entry: OutboxEntry, error: ServiceUnavailable, mark: Callable[[int, str, datetime], None]) -> None:
         if isinstance(error, RateLimited):
             until = self.now() + timedelta(seconds=max(1.0, error.retry_after))
             self._pace(entry).throttled(until)

@@ -56,8 +56,7 @@ class Approvals:
         with self._transactions.read() as connection:
             rows = connection.execute(select(approvals).order_by(approvals.c.number))
             return [
-                Approval(row.subject, cast(Verdict, row.decision), row.decided_by, row.decided_at, row.reason)
-                for row in rows
+                Approval(row.subject, cast(Verdict, row.decision), row.decided_by, row.decided_at, row.reason) for row in rows
             ]
 
     def _say(self, subject: str, decision: Verdict, by: str, now: datetime, reason: str | None) -> None:

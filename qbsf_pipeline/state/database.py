@@ -133,9 +133,7 @@ class State:
     def __enter__(self) -> State:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
     def _migrate(self) -> None:
@@ -188,9 +186,7 @@ def _parsed(url: str) -> URL:
         raise ConfigurationError([f"QBSF_STATE_URL: must begin with sqlite:// or postgresql://; found {backend}"])
     if backend == "sqlite" and (not parsed.database or parsed.database == ":memory:"):
         raise ConfigurationError(
-            [
-                "QBSF_STATE_URL: must name a file (sqlite:////var/lib/qbsf/state.sqlite): the state must outlive the program"
-            ]
+            ["QBSF_STATE_URL: must name a file (sqlite:////var/lib/qbsf/state.sqlite): the state must outlive the program"]
         )
     return parsed
 

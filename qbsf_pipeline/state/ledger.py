@@ -430,9 +430,7 @@ class Ledger:
     def _move(self, key: str, wanted: tuple[str, ...], values: Mapping[str, Any], now: datetime) -> None:
         with self._transactions.write() as connection:
             changed = connection.execute(
-                update(ledger)
-                .where(ledger.c.key == key, ledger.c.status.in_(wanted))
-                .values({**values, "updated_at": now})
+                update(ledger).where(ledger.c.key == key, ledger.c.status.in_(wanted)).values({**values, "updated_at": now})
             )
             if changed.rowcount != 1:
                 raise WrongStatus(key, _status_of(connection, key), wanted)
@@ -497,9 +495,7 @@ def _taken_in(row: Row[Any] | None, write: PlannedWrite) -> tuple[str, bool]:
 
 
 def _accept_repetition(connection: Connection, answer: Finished) -> None:
-    row = connection.execute(
-        select(ledger.c.status, ledger.c.result_id).where(ledger.c.key == answer.key)
-    ).one_or_none()
+    row = connection.execute(select(ledger.c.status, ledger.c.result_id).where(ledger.c.key == answer.key)).one_or_none()
     if row is None or row.status != "done":
         raise WrongStatus(answer.key, None if row is None else row.status, ("sending",))
     if row.result_id != storable(answer.result_id):

@@ -153,9 +153,7 @@ class Links:
             return bool(changed.rowcount)
 
 
-def _refuse_conflict(
-    connection: Connection, table: Table, what: str, source_id: str, target_id: str, method: str
-) -> None:
+def _refuse_conflict(connection: Connection, table: Table, what: str, source_id: str, target_id: str, method: str) -> None:
     source, target = list(table.primary_key.columns)
     if method == PERSON:
         return

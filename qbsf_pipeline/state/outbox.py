@@ -121,9 +121,7 @@ class Outbox:
         first = case((outbox.c.status == "sending", outbox.c.sending_at), else_=literal(now, Instant()))
         values = {"status": "sending", "attempts": outbox.c.attempts + 1, "sending_at": first, "next_attempt_at": None}
         with self._transactions.write(must_commit=True) as connection:
-            connection.execute(
-                update(outbox).where(outbox.c.id == entry_id, outbox.c.status.in_(_UNSENT)).values(values)
-            )
+            connection.execute(update(outbox).where(outbox.c.id == entry_id, outbox.c.status.in_(_UNSENT)).values(values))
 
     def sent(self, entry_id: int, channel_id: str, ts: str, now: datetime) -> None:
         """Slack has it, in this channel at this place."""
@@ -175,9 +173,7 @@ class Outbox:
 
     def _set(self, entry_id: int, values: Mapping[str, Any]) -> None:
         with self._transactions.write() as connection:
-            connection.execute(
-                update(outbox).where(outbox.c.id == entry_id, outbox.c.status.in_(_UNSENT)).values(dict(values))
-            )
+            connection.execute(update(outbox).where(outbox.c.id == entry_id, outbox.c.status.in_(_UNSENT)).values(dict(values)))
 
     def _unsent(self) -> list[tuple[Row[Any], Row[Any] | None]]:
         statement = select(outbox).where(outbox.c.status.in_(_UNSENT)).order_by(outbox.c.id)

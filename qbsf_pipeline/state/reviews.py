@@ -134,9 +134,7 @@ class Reviews:
                 connection.execute(statement.values(status="closed", decided_at=now))
         return tuple(_review(row) for row in gone)
 
-    def decide(
-        self, review: str, decision: Decision, *, by: str, now: datetime, customer_id: str | None = None
-    ) -> Review:
+    def decide(self, review: str, decision: Decision, *, by: str, now: datetime, customer_id: str | None = None) -> Review:
         """A person answers; ``review`` is a review's id or an account's. A later answer takes the place of an earlier one.
 
         ``link`` makes the link in the same transaction, ``create`` and ``ignore`` undo the one of an earlier answer.
@@ -156,9 +154,7 @@ class Reviews:
                 self._links.unlink_customer(before.account_id, earlier, by, now)
             if customer_id:
                 evidence = {"review": _review_id(before.number)}
-                self._links.link_customer(
-                    CustomerLink(before.account_id, customer_id, PERSON, by, now, evidence=evidence)
-                )
+                self._links.link_customer(CustomerLink(before.account_id, customer_id, PERSON, by, now, evidence=evidence))
             connection.execute(
                 update(reviews)
                 .where(reviews.c.number == before.number)

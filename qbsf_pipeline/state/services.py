@@ -38,9 +38,7 @@ class Services:
     def came_back(self, system: str, now: datetime) -> timedelta | None:
         """A service could be used. How long it was down, or None when it was not."""
         with self._transactions.write() as connection:
-            since: datetime | None = connection.execute(
-                select(outages.c.since).where(outages.c.system == system)
-            ).scalar()
+            since: datetime | None = connection.execute(select(outages.c.since).where(outages.c.system == system)).scalar()
             if since is None:
                 return None
             connection.execute(delete(outages).where(outages.c.system == system))

@@ -33,9 +33,7 @@ class QuickBooksTokens:
     def load(self, realm: str) -> StoredTokens | None:
         """The newest tokens of a company, whichever process stored them."""
         with self._transactions.read() as connection:
-            row = connection.execute(
-                select(quickbooks_tokens).where(quickbooks_tokens.c.realm_id == realm)
-            ).one_or_none()
+            row = connection.execute(select(quickbooks_tokens).where(quickbooks_tokens.c.realm_id == realm)).one_or_none()
         if row is None:
             return None
         return StoredTokens(

@@ -96,6 +96,4 @@ class Transactions:
 
 
 def _is_busy(error: OperationalError) -> bool:
-    return (
-        "database is locked" in str(error.orig) or getattr(error.orig, "pgcode", None) == _POSTGRESQL_LOCK_NOT_AVAILABLE
-    )
+    return "database is locked" in str(error.orig) or getattr(error.orig, "pgcode", None) == _POSTGRESQL_LOCK_NOT_AVAILABLE

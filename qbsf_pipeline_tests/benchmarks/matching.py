@@ -25,8 +25,8 @@ from rapidfuzz import fuzz
 from rich.console import Console
 from rich.table import Table
 
-from qbsf_pipeline.customers.blocking import find_candidates
-from qbsf_pipeline.customers.normalising import Normaliser, Party
+from qbsf_pipeline.customers.matching.blocking import find_candidates
+from qbsf_pipeline.customers.matching.normalising import Normaliser, Party
 from qbsf_pipeline_tests.matching.figures import figures, match
 from qbsf_pipeline_tests.matching.generator import Labelled, generate
 

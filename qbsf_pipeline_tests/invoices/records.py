@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from qbsf_pipeline.customers.plan import DECISIONS, LINKS, CustomerMatches, match_customers
+from qbsf_pipeline.customers.matching.plan import DECISIONS, LINKS, CustomerMatches, match_customers
 from qbsf_pipeline.invoices.plan import (
     GENERATIONS,
     INVOICE_LINKS,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qbsf_pipeline.customers.plan import REVIEWS
+from qbsf_pipeline.customers.matching.plan import REVIEWS
 from qbsf_pipeline.invoices.assets import company_today, kept_keys, planned_writes, review_cases
 from qbsf_pipeline.invoices.plan import DEALS, PLAN
 from qbsf_pipeline.state.ledger import LedgerEntry

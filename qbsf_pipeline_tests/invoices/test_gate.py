@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from sqlalchemy import update
 
-from qbsf_pipeline.customers.plan import MATCHES
+from qbsf_pipeline.customers.matching.plan import MATCHES
 from qbsf_pipeline.invoices.approval import batch_of
 from qbsf_pipeline.invoices.plan import PLAN
 from qbsf_pipeline.money import parse_json, to_json

@@ -102,9 +102,7 @@ def test_a_body_without_references_is_sent_as_it_was_planned(state: State) -> No
         (["²", "1²"], "", 1000),
     ],
 )
-def test_the_highest_number_is_found_among_whatever_people_typed(
-    numbers: list[str | None], prefix: str, highest: int
-) -> None:
+def test_the_highest_number_is_found_among_whatever_people_typed(numbers: list[str | None], prefix: str, highest: int) -> None:
     assert highest_number(numbers, prefix) == highest
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from qbsf_pipeline.customers.plan import CustomerMatches, match_customers
+from qbsf_pipeline.customers.matching.plan import CustomerMatches, match_customers
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.settings import load_rules
 from qbsf_pipeline_tests.matching.generator import Labelled

@@ -19,7 +19,7 @@ from typing import Any
 
 import polars as pl
 
-from qbsf_pipeline.customers.plan import DECISIONS, LINKS
+from qbsf_pipeline.customers.matching.plan import DECISIONS, LINKS
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.salesforce import objects as salesforce
 from qbsf_pipeline_tests.invoices.records import frame

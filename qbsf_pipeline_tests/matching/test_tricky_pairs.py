@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from qbsf_pipeline.customers.normalising import Normaliser, registrable_domain
+from qbsf_pipeline.customers.matching.normalising import Normaliser, registrable_domain
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline_tests.invoices.records import World, account, customer
 

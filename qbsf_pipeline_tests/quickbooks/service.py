@@ -54,9 +54,7 @@ def answer(body: Any, status: int = 200, **headers: str) -> Answer:
 
 def fault(code: str, message: str, detail: str = "", element: str = "", status: int = 400) -> Answer:
     error = {"Message": message, "Detail": detail, "code": code, "element": element}
-    return answer(
-        {"Fault": {"Error": [error], "type": "ValidationFault"}, "time": "2026-11-22T02:00:00.123-08:00"}, status
-    )
+    return answer({"Fault": {"Error": [error], "type": "ValidationFault"}, "time": "2026-11-22T02:00:00.123-08:00"}, status)
 
 
 def gateway_fault(code: str, status: int, kind: str, detail: str | None = None) -> Answer:

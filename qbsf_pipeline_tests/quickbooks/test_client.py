@@ -34,9 +34,7 @@ from qbsf_pipeline_tests.quickbooks.service import (
 
 INVOICE = {"Id": "130", "SyncToken": "0", "DocNumber": "1069", "TotalAmt": 100.10, "CustomerRef": {"value": "1"}}
 CREATED = answer({"Invoice": INVOICE, "time": "2026-11-22T02:00:00.11-08:00"})
-FOUND = answer(
-    {"QueryResponse": {"Invoice": [INVOICE], "startPosition": 1, "maxResults": 1}, "time": "2026-11-22T02:00:00Z"}
-)
+FOUND = answer({"QueryResponse": {"Invoice": [INVOICE], "startPosition": 1, "maxResults": 1}, "time": "2026-11-22T02:00:00Z"})
 SYSTEM_FAULT = answer(
     {"Fault": {"Error": [{"Message": "An application error has occurred", "code": "10000"}], "type": "SystemFault"}},
     500,
@@ -100,9 +98,7 @@ def test_a_read_is_given_up_after_four_repetitions(client, service, waits, broke
 @pytest.mark.parametrize("call", [create, lambda client: client.query("Invoice")])
 def test_a_throttled_call_waits_as_long_as_it_is_told_and_comes_again(client, service, waits, throttle, seconds, call):
     service.reply = lambda request: (
-        throttle
-        if len(service.requests) == 1
-        else answer({"Invoice": INVOICE, "QueryResponse": {"Invoice": [INVOICE]}})
+        throttle if len(service.requests) == 1 else answer({"Invoice": INVOICE, "QueryResponse": {"Invoice": [INVOICE]}})
     )
     assert call(client)
     assert waits == [seconds]

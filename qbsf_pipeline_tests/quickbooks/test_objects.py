@@ -103,11 +103,7 @@ def test_every_entity_reads_a_record_of_which_nothing_is_known_but_its_id(entity
 
 
 JSON_VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.decimals(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=20),
+    st.none() | st.booleans() | st.integers() | st.decimals(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["value", "Address", "Line1"]), inner),
     max_leaves=5,
 )
@@ -158,17 +154,13 @@ def test_the_edition_is_read_from_names_and_values():
         {"Name": "OfferingSku", "Value": "QuickBooks Online Plus"},
         None,
     ]
-    row = row_of(
-        "CompanyInfo", {"CompanyName": "Larry's", "DefaultTimeZone": "America/New_York", "NameValue": pairs}, READ_AT
-    )
+    row = row_of("CompanyInfo", {"CompanyName": "Larry's", "DefaultTimeZone": "America/New_York", "NameValue": pairs}, READ_AT)
     assert (row["subscription_status"], row["offering"]) == ("PAID", "QuickBooks Online Plus")
     assert row["time_zone"] == "America/New_York"
 
 
 def test_a_credit_is_what_remains_of_it():
-    assert row_of("CreditMemo", {"Id": "1", "RemainingCredit": 5, "Balance": 9}, READ_AT)["remaining"] == Decimal(
-        "5.00"
-    )
+    assert row_of("CreditMemo", {"Id": "1", "RemainingCredit": 5, "Balance": 9}, READ_AT)["remaining"] == Decimal("5.00")
     assert row_of("CreditMemo", {"Id": "1", "Balance": 9}, READ_AT)["remaining"] == Decimal("9.00")
 
 

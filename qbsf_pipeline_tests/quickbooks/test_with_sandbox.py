@@ -59,9 +59,7 @@ def customer_body(name: str) -> str:
 
 
 def invoice_body(live: QuickBooksClient, customer_id: str, note: str) -> str:
-    item = next(
-        item for item in live.query_all("Item", list_entity=True) if item.get("Active") and item["Type"] == "Service"
-    )
+    item = next(item for item in live.query_all("Item", list_entity=True) if item.get("Active") and item["Type"] == "Service")
     line = {
         "DetailType": "SalesItemLineDetail",
         "Amount": Decimal("1234.56"),
@@ -83,9 +81,7 @@ def test_customer_and_invoice_are_created_found_mailed_and_never_created_twice(l
     name = "O'Brien \\ Söhne 株式会社"
     created = live.batch([BatchItem("0", "create", "Customer", customer_body(name))], "batch-1")
     customer = created["0"]
-    assert (
-        live.batch([BatchItem("0", "create", "Customer", customer_body(name))], "batch-1")["0"]["Id"] == customer["Id"]
-    )
+    assert live.batch([BatchItem("0", "create", "Customer", customer_body(name))], "batch-1")["0"]["Id"] == customer["Id"]
     assert [(entity, record["Id"]) for entity, record in live.find_by_name(name)] == [("Customer", customer["Id"])]
     body = invoice_body(live, customer["Id"], invoice_marker(DEAL))
     invoice = live.create("Invoice", body, "invoice-1")
@@ -133,17 +129,13 @@ def test_a_pull_reads_the_company_and_then_only_what_changed(live, control):
     assert heights["customer"] == len(control.objects("Customer"))
     assert heights["invoice"] == len(control.objects("Invoice"))
     marks = {
-        f"quickbooks.{table.table.name}": Watermark(
-            table.table.name, table.watermark, table.watermark, table.fields_hash
-        )
+        f"quickbooks.{table.table.name}": Watermark(table.table.name, table.watermark, table.watermark, table.fields_hash)
         for table in first.tables
     }
     customer = live.create("Customer", customer_body("Just Now GmbH"), "now-1")
     invoice = live.create("Invoice", invoice_body(live, customer["Id"], invoice_marker(DEAL)), "now-2")
     gone = live.create("Invoice", invoice_body(live, customer["Id"], "a mistake"), "now-3")
-    live.batch(
-        [BatchItem("0", "delete", "Invoice", to_json({"Id": gone["Id"], "SyncToken": gone["SyncToken"]}))], "now-4"
-    )
+    live.batch([BatchItem("0", "delete", "Invoice", to_json({"Id": gone["Id"], "SyncToken": gone["SyncToken"]}))], "now-4")
     second = pull_quickbooks(live, rules, WarehouseView(marks), full=False, now=now)
     assert second.reads == 1
     tables = {table.table.name: table for table in second.tables}

@@ -26,15 +26,11 @@ class FileVault:
         if not path.exists():
             return None
         found = json.loads(path.read_text())
-        return StoredTokens(
-            **{k: datetime.fromisoformat(v) if k in _INSTANTS and v is not None else v for k, v in found.items()}
-        )
+        return StoredTokens(**{k: datetime.fromisoformat(v) if k in _INSTANTS and v is not None else v for k, v in found.items()})
 
     def store(self, realm: str, tokens: StoredTokens) -> None:
         new = self.folder / f"{realm}.new"
-        new.write_text(
-            json.dumps({k: v.isoformat() if isinstance(v, datetime) else v for k, v in asdict(tokens).items()})
-        )
+        new.write_text(json.dumps({k: v.isoformat() if isinstance(v, datetime) else v for k, v in asdict(tokens).items()}))
         os.replace(new, self.folder / f"{realm}.json")
 
     @contextmanager

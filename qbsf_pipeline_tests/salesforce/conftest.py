@@ -57,9 +57,7 @@ class Door:
     waits: list[float]
 
     def calls(self, kind: str | None = None) -> int:
-        return sum(
-            count for call, count in self.meter.totals().items() if call.kind == kind or (kind is None and call.metered)
-        )
+        return sum(count for call, count in self.meter.totals().items() if call.kind == kind or (kind is None and call.metered))
 
 
 def door_to(environment: Environment, tokens: Memory | None = None) -> Door:

@@ -20,9 +20,7 @@ from qbsf_pipeline.salesforce.answers import Fault, faults_in, meaning_of, row_e
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.binary(),
-    lambda inner: (
-        st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(["errorCode", "message", "fields"]), inner)
-    ),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(["errorCode", "message", "fields"]), inner),
     max_leaves=10,
 )
 
@@ -97,9 +95,7 @@ def test_the_service_s_own_code_decides_what_an_answer_means(
 
 
 def test_a_refusal_names_the_field() -> None:
-    error = meaning_of(
-        400, array("REQUIRED_FIELD_MISSING", fields=["LastName", "Name"]), write=True, replayable=True
-    ).error
+    error = meaning_of(400, array("REQUIRED_FIELD_MISSING", fields=["LastName", "Name"]), write=True, replayable=True).error
     assert isinstance(error, RecordRefused)
     assert error.field == "LastName, Name"
 

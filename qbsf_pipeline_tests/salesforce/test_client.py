@@ -31,9 +31,7 @@ EXPIRED = refused(401, "INVALID_SESSION_ID", "Session expired or invalid")
 SOQL = "SELECT Id FROM Account"
 
 
-def test_an_expired_token_is_renewed_once_and_the_call_keeps_its_headers(
-    service: ScriptedSalesforce, signed_in: Door
-) -> None:
+def test_an_expired_token_is_renewed_once_and_the_call_keeps_its_headers(service: ScriptedSalesforce, signed_in: Door) -> None:
     service.says(EXPIRED, Said(204))
     headers = {"If-Unmodified-Since": "Tue, 31 Mar 2026 09:15:22 GMT"}
     assert signed_in.client.rest("sobjects/Account/001", "PATCH", body={"Name": "x"}, headers=headers) is None
@@ -52,9 +50,7 @@ def test_an_expired_token_is_renewed_once_and_the_call_keeps_its_headers(
         None,
     ],
 )
-def test_a_fresh_token_that_is_refused_too_stops_at_once(
-    service: ScriptedSalesforce, signed_in: Door, body: object
-) -> None:
+def test_a_fresh_token_that_is_refused_too_stops_at_once(service: ScriptedSalesforce, signed_in: Door, body: object) -> None:
     service.says(Said(401, body))
     with pytest.raises(AccessRefused):
         signed_in.client.rest("limits")
@@ -62,9 +58,7 @@ def test_a_fresh_token_that_is_refused_too_stops_at_once(
     assert len(service.calls) == 2
 
 
-def test_a_token_that_another_process_renewed_is_used_without_a_login(
-    service: ScriptedSalesforce, signed_in: Door
-) -> None:
+def test_a_token_that_another_process_renewed_is_used_without_a_login(service: ScriptedSalesforce, signed_in: Door) -> None:
     def renewed_meanwhile(_: Asked) -> Said:
         for name in signed_in.tokens.kept:
             signed_in.tokens.kept[name] = CachedToken("theirs", service.url, datetime(2026, 1, 1, tzinfo=UTC))
@@ -164,9 +158,7 @@ def test_what_does_not_pass_by_itself_is_not_repeated(
     "trouble",
     [Said(cut="reset"), Said(503, "<html/>"), refused(500, "UNKNOWN_EXCEPTION"), Said(201, "{", cut="truncated")],
 )
-def test_a_create_whose_answer_is_lost_is_never_repeated(
-    service: ScriptedSalesforce, signed_in: Door, trouble: Said
-) -> None:
+def test_a_create_whose_answer_is_lost_is_never_repeated(service: ScriptedSalesforce, signed_in: Door, trouble: Said) -> None:
     service.says(trouble)
     with pytest.raises(OutcomeUnknown):
         signed_in.client.rest("sobjects/Task/", "POST", body={"Subject": "x"})
@@ -270,9 +262,7 @@ def test_queries_share_calls_and_one_that_fails_hurts_no_other(service: Scripted
     assert [len(call.json["compositeRequest"]) for call in service.calls] == [5, 2]
 
 
-def test_a_query_that_meets_passing_trouble_in_company_is_asked_again_alone(
-    service: ScriptedSalesforce, signed_in: Door
-) -> None:
+def test_a_query_that_meets_passing_trouble_in_company_is_asked_again_alone(service: ScriptedSalesforce, signed_in: Door) -> None:
     composite = _composite(
         lambda url: (
             (500, [{"errorCode": "UNKNOWN_EXCEPTION", "message": ""}])
@@ -289,9 +279,7 @@ def test_a_query_that_meets_passing_trouble_in_company_is_asked_again_alone(
 def test_a_server_without_composite_calls_is_asked_one_by_one_from_then_on(
     service: ScriptedSalesforce, signed_in: Door, status: int
 ) -> None:
-    service.says(
-        lambda asked: refused(status, "NOT_FOUND") if asked.path.endswith("/composite") else found({"Id": "x"})
-    )
+    service.says(lambda asked: refused(status, "NOT_FOUND") if asked.path.endswith("/composite") else found({"Id": "x"}))
     for _ in range(2):
         answers = signed_in.client.query_together([Query("SELECT Id FROM A"), Query("SELECT Id FROM B", True)])
         assert [answer.records for answer in answers] == [[{"Id": "x"}]] * 2
@@ -372,9 +360,7 @@ def test_an_update_says_for_each_record_what_became_of_it(service: ScriptedSales
     assert sent["records"][0] == {"attributes": {"type": "Opportunity"}, "id": ids[0], "X__c": Decimal("12.50")}
 
 
-def test_an_update_goes_in_calls_of_at_most_two_hundred_in_the_given_order(
-    service: ScriptedSalesforce, signed_in: Door
-) -> None:
+def test_an_update_goes_in_calls_of_at_most_two_hundred_in_the_given_order(service: ScriptedSalesforce, signed_in: Door) -> None:
     service.says(lambda asked: Said(body=[{"id": record_id, **GOOD} for record_id in _ids(asked)]))
     ids = [_deal(number) for number in range(450, 0, -1)]
     results = signed_in.client.update("Opportunity", [{"Id": record_id} for record_id in ids], batch=1000)
@@ -409,9 +395,7 @@ def test_a_record_that_stays_locked_may_be_tried_later(service: ScriptedSalesfor
     assert len(service.calls) == 5
 
 
-@pytest.mark.parametrize(
-    "message", ["Too many SOQL queries: 101", "x: System.LimitException: Apex CPU time limit exceeded"]
-)
+@pytest.mark.parametrize("message", ["Too many SOQL queries: 101", "x: System.LimitException: Apex CPU time limit exceeded"])
 @pytest.mark.parametrize("whole", [True, False])
 def test_what_is_too_much_for_the_org_s_triggers_is_cut_in_halves(
     service: ScriptedSalesforce, signed_in: Door, message: str, whole: bool
@@ -438,9 +422,7 @@ def test_one_record_that_is_too_much_by_itself_is_refused(service: ScriptedSales
 
 
 @pytest.mark.parametrize("trouble", [Said(cut="reset"), Said(503, "<html/>"), Said(200, [], cut="truncated")])
-def test_an_update_whose_answer_is_lost_is_repeated(
-    service: ScriptedSalesforce, signed_in: Door, trouble: Said
-) -> None:
+def test_an_update_whose_answer_is_lost_is_repeated(service: ScriptedSalesforce, signed_in: Door, trouble: Said) -> None:
     service.says(trouble, lambda asked: Said(body=[{"id": record_id, **GOOD} for record_id in _ids(asked)]))
     (result,) = signed_in.client.update("Opportunity", [{"Id": _deal(1)}])
     assert result.success
@@ -462,9 +444,7 @@ def test_an_update_that_fails_at_once_is_an_error(service: ScriptedSalesforce, s
         signed_in.client.update("Opportunity", [{"Id": _deal(1)}])
 
 
-def test_a_request_that_is_refused_for_one_record_is_sent_for_the_others(
-    service: ScriptedSalesforce, signed_in: Door
-) -> None:
+def test_a_request_that_is_refused_for_one_record_is_sent_for_the_others(service: ScriptedSalesforce, signed_in: Door) -> None:
     def answer(asked: Asked) -> Said:
         if _deal(2) in _ids(asked):
             return refused(400, "JSON_PARSER_ERROR", "Cannot deserialize instance of double")
@@ -482,9 +462,7 @@ def test_a_result_that_is_missing_is_unknown(service: ScriptedSalesforce, signed
     assert results[1].success
 
 
-def test_a_record_given_twice_or_without_id_is_refused_before_any_call(
-    service: ScriptedSalesforce, signed_in: Door
-) -> None:
+def test_a_record_given_twice_or_without_id_is_refused_before_any_call(service: ScriptedSalesforce, signed_in: Door) -> None:
     with pytest.raises(ValueError, match="twice"):
         signed_in.client.update("Opportunity", [{"Id": _deal(1)}, {"id": _deal(1)[:15]}])
     with pytest.raises(ValueError, match="without an id"):
@@ -509,9 +487,7 @@ def test_the_sandbox_is_described_queried_retrieved_and_updated(org: SandboxOrg)
     found_records = client.retrieve("Account", [account, missing], ["Name"])
     assert found_records[missing] is None
     assert (found_records[account] or {})["Name"] == "O'Brien & Söhne: \\ GmbH"
-    results = client.update(
-        "Account", [{"Id": account, "QuickBooks_Customer_Id__c": "58"}, {"Id": missing, "Phone": "1"}]
-    )
+    results = client.update("Account", [{"Id": account, "QuickBooks_Customer_Id__c": "58"}, {"Id": missing, "Phone": "1"}])
     assert [result.success for result in results] == [True, False]
     assert (client.retrieve("Account", [account], ["QuickBooks_Customer_Id__c"])[account] or {})[
         "QuickBooks_Customer_Id__c"
@@ -537,9 +513,7 @@ def test_sessions_that_end_are_renewed(org: SandboxOrg) -> None:
 def test_a_server_that_cannot_retrieve_by_id_is_queried(service: ScriptedSalesforce, signed_in: Door) -> None:
     ids = [_deal(number) for number in range(450)]
     service.says(
-        lambda asked: (
-            refused(405, "METHOD_NOT_ALLOWED") if asked.method == "POST" else found({"Id": ids[7], "Name": "x"})
-        )
+        lambda asked: refused(405, "METHOD_NOT_ALLOWED") if asked.method == "POST" else found({"Id": ids[7], "Name": "x"})
     )
     records = signed_in.client.retrieve("Opportunity", ids, ["Name"])
     assert records[ids[7]] == {"Id": ids[7], "Name": "x"}

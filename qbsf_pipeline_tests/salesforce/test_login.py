@@ -17,9 +17,7 @@ from qbsf_pipeline_tests.salesforce.scripted import Said, ScriptedSalesforce
 
 
 def _pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +45,11 @@ def test_a_signed_assertion_carries_numeric_times_and_the_right_audience(
 ) -> None:
     file = tmp_path / "key.pem"
     file.write_bytes(_pem(key))
-    environment = environment_for(
-        service.url, salesforce_username="sync@example.test", salesforce_private_key_file=file
-    )
+    environment = environment_for(service.url, salesforce_username="sync@example.test", salesforce_private_key_file=file)
     service.says(Said(body={}))
     door_to(environment).client.rest("limits")
     form = dict(pair.split("=", 1) for pair in service.asked[0].body.decode().split("&"))
-    claims = jwt.decode(
-        form["assertion"], key.public_key(), algorithms=["RS256"], audience="https://login.salesforce.com"
-    )
+    claims = jwt.decode(form["assertion"], key.public_key(), algorithms=["RS256"], audience="https://login.salesforce.com")
     assert claims["iss"] == "qbsf-sandbox-client"
     assert claims["sub"] == "sync@example.test"
     assert isinstance(claims["exp"], int)
@@ -129,9 +123,7 @@ def test_an_answer_without_a_token_is_refused(service: ScriptedSalesforce, door:
         door.client.rest("limits")
 
 
-def test_plain_http_to_another_machine_is_refused_before_anything_is_sent(
-    service: ScriptedSalesforce, door: Door
-) -> None:
+def test_plain_http_to_another_machine_is_refused_before_anything_is_sent(service: ScriptedSalesforce, door: Door) -> None:
     service.login = Said(body={"access_token": "t", "instance_url": "http://acme.my.salesforce.com"})
     with pytest.raises(ConfigurationError, match="https"):
         door.client.rest("limits")

@@ -112,8 +112,7 @@ def test_what_an_org_may_lack_is_simply_not_asked_for(org: SandboxOrg) -> None:
     found = {each.name: each for each in objects_for(RULES, described)}
     assert "SortOrder" not in found["OpportunityLineItem"].selected
     assert (
-        found["Product2"].fields_hash
-        != {each.name: each for each in objects_for(RULES, _described(org))}["Product2"].fields_hash
+        found["Product2"].fields_hash != {each.name: each for each in objects_for(RULES, _described(org))}["Product2"].fields_hash
     )
 
 

@@ -33,8 +33,7 @@ class Warehouse:
         return WarehouseView(
             self.watermarks,
             lambda table: {
-                key: KnownRecord(row["source_modified_at"], row["content_hash"])
-                for key, row in self.rows.get(table, {}).items()
+                key: KnownRecord(row["source_modified_at"], row["content_hash"]) for key, row in self.rows.get(table, {}).items()
             },
         )
 
@@ -198,9 +197,7 @@ def test_a_row_that_becomes_visible_late_is_still_read(pulling: Pulling) -> None
     pulling()
     stamp = pulling.org.clock.now() - timedelta(minutes=8)
     pulling.org.later(minutes=1)
-    (account,) = pulling.org.put(
-        "Account", {"Name": "late", "SystemModstamp": stamp.strftime("%Y-%m-%dT%H:%M:%S.000+0000")}
-    )
+    (account,) = pulling.org.put("Account", {"Name": "late", "SystemModstamp": stamp.strftime("%Y-%m-%dT%H:%M:%S.000+0000")})
     pulling()
     assert account in pulling.warehouse.live("account")
 
@@ -277,18 +274,11 @@ def test_many_changed_deals_have_their_lines_read_in_few_calls(pulling: Pulling)
     pulling.org.later(hours=1)
     deals = pulling.org.put(
         "Opportunity",
-        *(
-            {"Name": f"Deal {n}", "AccountId": account, "StageName": "Closed Won", "CloseDate": "2026-03-31"}
-            for n in range(450)
-        ),
+        *({"Name": f"Deal {n}", "AccountId": account, "StageName": "Closed Won", "CloseDate": "2026-03-31"} for n in range(450)),
     )
     pulling.org.put(
         "OpportunityLineItem",
-        *(
-            {"OpportunityId": deal, "Product2Id": product, "Quantity": 1, "UnitPrice": 5}
-            for deal in deals
-            for _ in "ab"
-        ),
+        *({"OpportunityId": deal, "Product2Id": product, "Quantity": 1, "UnitPrice": 5} for deal in deals for _ in "ab"),
     )
     assert pulling.calls_of() <= 5
     assert len(pulling.warehouse.live("opportunity_line_item")) == 900
@@ -406,9 +396,7 @@ def test_a_service_without_composite_calls_is_pulled_too(service: ScriptedSalesf
     assert pulled.organization_id == "00D000000000062EAA"
 
 
-def test_answers_without_a_date_are_followed_by_the_records_own_stamps(
-    service: ScriptedSalesforce, signed_in: Door
-) -> None:
+def test_answers_without_a_date_are_followed_by_the_records_own_stamps(service: ScriptedSalesforce, signed_in: Door) -> None:
     plain = _plain_service({"Account": [{"Id": "001000000000001AAA", "Name": "A", "SystemModstamp": _STAMP}]})
 
     def without_date(asked: Asked) -> Said:
@@ -427,21 +415,13 @@ def test_answers_without_a_date_are_followed_by_the_records_own_stamps(
     assert any("FROM Contact WHERE SystemModstamp >= 1969-12-31T23:50:00Z" in soql for soql in asked)
 
 
-def test_rows_that_paging_missed_are_read_by_the_service_s_own_cursor(
-    service: ScriptedSalesforce, signed_in: Door
-) -> None:
-    accounts = [
-        {"Id": sandbox.to18(f"001{number:012d}"), "Name": "A", "SystemModstamp": _STAMP} for number in range(2100)
-    ]
+def test_rows_that_paging_missed_are_read_by_the_service_s_own_cursor(service: ScriptedSalesforce, signed_in: Door) -> None:
+    accounts = [{"Id": sandbox.to18(f"001{number:012d}"), "Name": "A", "SystemModstamp": _STAMP} for number in range(2100)]
     plain = _plain_service({"Account": accounts}, {"Account": 2100})
 
     def answer(asked: Asked) -> Said:
         soql = asked.params.get("q", "")
-        return (
-            found(*accounts[:2000])
-            if "FROM Account" in soql and "LIMIT" in soql and "AND Id" not in soql
-            else plain(asked)
-        )
+        return found(*accounts[:2000]) if "FROM Account" in soql and "LIMIT" in soql and "AND Id" not in soql else plain(asked)
 
     service.says(answer)
     pulled = _pull(signed_in)
@@ -466,9 +446,7 @@ def test_an_org_that_describes_what_it_refuses_is_a_matter_of_its_setup(
     service: ScriptedSalesforce, signed_in: Door, code: str
 ) -> None:
     plain = _plain_service({})
-    service.says(
-        lambda asked: refused(400, code, "No such") if "FROM Contact" in asked.params.get("q", "") else plain(asked)
-    )
+    service.says(lambda asked: refused(400, code, "No such") if "FROM Contact" in asked.params.get("q", "") else plain(asked))
     with pytest.raises(ConfigurationError, match="Contact"):
         _pull(signed_in)
 
@@ -486,9 +464,7 @@ def test_a_query_that_takes_too_long_is_asked_for_less(service: ScriptedSalesfor
 
 
 @pytest.mark.parametrize("record", [{"Name": "no id"}, {"Id": ""}])
-def test_a_record_without_an_id_is_no_answer(
-    service: ScriptedSalesforce, signed_in: Door, record: dict[str, Any]
-) -> None:
+def test_a_record_without_an_id_is_no_answer(service: ScriptedSalesforce, signed_in: Door, record: dict[str, Any]) -> None:
     service.says(_plain_service({"Account": [record]}))
     with pytest.raises(ServiceError):
         _pull(signed_in)

@@ -36,9 +36,7 @@ def texts(control: SandboxControl) -> list[str]:
     return [message["text"] for message in control.messages()]
 
 
-def test_a_reset_before_drops_the_connection_and_nothing_is_done(
-    sandbox_process: SandboxProcess, control: SandboxControl
-):
+def test_a_reset_before_drops_the_connection_and_nothing_is_done(sandbox_process: SandboxProcess, control: SandboxControl):
     control.fault("slack", "chat.postMessage", "reset_before")
     with pytest.raises(requests.exceptions.ConnectionError):
         post(sandbox_process, "reset before")
@@ -46,9 +44,7 @@ def test_a_reset_before_drops_the_connection_and_nothing_is_done(
     assert post(sandbox_process, "after the reset").json()["ok"]
 
 
-def test_a_reset_after_drops_the_connection_and_the_work_is_done(
-    sandbox_process: SandboxProcess, control: SandboxControl
-):
+def test_a_reset_after_drops_the_connection_and_the_work_is_done(sandbox_process: SandboxProcess, control: SandboxControl):
     control.fault("slack", "chat.postMessage", "reset_after")
     with pytest.raises(requests.exceptions.ConnectionError):
         post(sandbox_process, "reset after")
@@ -93,9 +89,7 @@ def test_each_service_fails_in_its_own_way(
     assert control.faults() == []
 
 
-def test_a_hanging_answer_comes_late_and_the_work_is_done_at_once(
-    sandbox_process: SandboxProcess, control: SandboxControl
-):
+def test_a_hanging_answer_comes_late_and_the_work_is_done_at_once(sandbox_process: SandboxProcess, control: SandboxControl):
     control.fault("slack", "chat.postMessage", "hang_after", seconds=30)
     with pytest.raises(requests.exceptions.ReadTimeout):
         requests.post(

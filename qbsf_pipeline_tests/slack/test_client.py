@@ -15,9 +15,7 @@ HTML = "<html><head><title>502 Bad Gateway</title></head></html>"
 
 def test_a_message_is_posted_once_and_its_place_told(workspace, client, meter):
     blocks = [{"type": "divider"}]
-    assert client.post("#finance", "Größe 😀", blocks, "1.000001", key="k-1") == Posted(
-        "C-finance", "1774944000.000001"
-    )
+    assert client.post("#finance", "Größe 😀", blocks, "1.000001", key="k-1") == Posted("C-finance", "1774944000.000001")
     (sent,) = workspace.posts()
     assert sent == {
         "channel": "#finance",

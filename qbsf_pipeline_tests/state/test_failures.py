@@ -30,9 +30,7 @@ OTHER = replace(PROBLEM, key="invoices:2", source_id="2", label="Beta")
 
 
 def told(changes: FailureChanges):
-    return tuple(
-        [failure.problem.key for failure in group] for group in (changes.new, changes.changed, changes.resolved)
-    )
+    return tuple([failure.problem.key for failure in group] for group in (changes.new, changes.changed, changes.resolved))
 
 
 def report(state, *problems, flow="invoices", now=NOW):

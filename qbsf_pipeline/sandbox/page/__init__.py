@@ -130,8 +130,7 @@ def _invoices(store: Store) -> list[dict[str, Any]]:
         {
             "id": invoice["Id"],
             "number": invoice.get("DocNumber"),
-            "customer": (invoice.get("CustomerRef") or {}).get("name")
-            or (invoice.get("CustomerRef") or {}).get("value"),
+            "customer": (invoice.get("CustomerRef") or {}).get("name") or (invoice.get("CustomerRef") or {}).get("value"),
             "customer_id": (invoice.get("CustomerRef") or {}).get("value"),
             "date": str(invoice.get("TxnDate") or ""),
             "due": str(invoice.get("DueDate") or ""),
@@ -209,9 +208,7 @@ def _form_lines(form: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         detail = line.get("SalesItemLineDetail") or {}
         if line.get("DetailType") != "SubTotalLineDetail":
             item = (detail.get("ItemRef") or {}).get("name") or line.get("DetailType")
-            lines.append(
-                (item, line.get("Description"), detail.get("Qty"), detail.get("UnitPrice"), line.get("Amount"))
-            )
+            lines.append((item, line.get("Description"), detail.get("Qty"), detail.get("UnitPrice"), line.get("Amount")))
     return lines
 
 
@@ -237,8 +234,7 @@ def _record(kind: str, key: str, found: Mapping[str, Any] | None, lines: Iterabl
     name = str(found.get("Name") or found.get("DisplayName") or found.get("DocNumber") or key)
     first = {field: _short(found[field]) for field in _FIRST if found.get(field) not in (None, "")}
     rows = "".join(
-        "<tr>" + "".join(f"<td>{_value('' if cell is None else cell)}</td>" for cell in line) + "</tr>"
-        for line in lines
+        "<tr>" + "".join(f"<td>{_value('' if cell is None else cell)}</td>" for cell in line) + "</tr>" for line in lines
     )
     head = "<tr><th>Product</th><th>Description</th><th>Quantity</th><th>Rate</th><th>Amount</th></tr>"
     body = _table(first) + (f'<table class="lines">{head}{rows}</table>' if rows else "")

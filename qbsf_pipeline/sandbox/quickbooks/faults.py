@@ -94,9 +94,7 @@ def inactive(element: str) -> QuickBooksFault:
 
 def invalid_reference(kind: str, value: str, element: str) -> QuickBooksFault:
     """2500: the object referred to does not exist."""
-    return QuickBooksFault(
-        "2500", "Invalid Reference Id", f"Invalid Reference Id : {kind} element id {value} not found", element
-    )
+    return QuickBooksFault("2500", "Invalid Reference Id", f"Invalid Reference Id : {kind} element id {value} not found", element)
 
 
 def required(element: str) -> QuickBooksFault:
@@ -218,9 +216,7 @@ def cannot_link(txn_id: str) -> QuickBooksFault:
 
 def unsupported_operation(operation: str) -> QuickBooksFault:
     """500: the entity does not have this operation."""
-    return QuickBooksFault(
-        "500", "Unsupported Operation", f"Operation {operation} is not supported.", "", kind="ValidationFault"
-    )
+    return QuickBooksFault("500", "Unsupported Operation", f"Operation {operation} is not supported.", "", kind="ValidationFault")
 
 
 def feature_off(feature: str) -> QuickBooksFault:

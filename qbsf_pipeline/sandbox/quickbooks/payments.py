@@ -93,9 +93,7 @@ def save_payment(company: Company, body: Mapping[str, Any]) -> Document:
     return write_payment(company, body, existing)
 
 
-def write_payment(
-    company: Company, body: Mapping[str, Any], existing: Document | None, object_id: str | None = None
-) -> Document:
+def write_payment(company: Company, body: Mapping[str, Any], existing: Document | None, object_id: str | None = None) -> Document:
     """The same, with the payment that is updated already found."""
     for name in ("TotalAmt", "CustomerRef"):
         if body.get(name) in (None, "", {}) and not (company.seeding and existing):
@@ -152,9 +150,7 @@ def _refuse_deposited(payment: Mapping[str, Any]) -> None:
         )
 
 
-def _apply_lines(
-    company: Company, payment: Document, lines: Sequence[Any], total: Decimal, existing: Document | None
-) -> None:
+def _apply_lines(company: Company, payment: Document, lines: Sequence[Any], total: Decimal, existing: Document | None) -> None:
     before = amounts_of(existing)
     used: Applied = {}
     kept: list[Document] = []
@@ -259,9 +255,7 @@ def _settle(company: Company, before: Document | None, after: Document | None) -
             continue
         form = company.touched(form)
         links = [
-            link
-            for link in form.get("LinkedTxn", [])
-            if not (link.get("TxnType") == "Payment" and link["TxnId"] == payment_id)
+            link for link in form.get("LinkedTxn", []) if not (link.get("TxnType") == "Payment" and link["TxnId"] == payment_id)
         ]
         if (kind, txn_id) in new:
             links.append({"TxnId": payment_id, "TxnType": "Payment"})
@@ -290,9 +284,7 @@ def void_payment(company: Company, body: Mapping[str, Any]) -> Document:
     _refuse_deposited(existing)
     payment = company.touched(existing)
     note = existing.get("PrivateNote")
-    payment.update(
-        TotalAmt=ZERO, UnappliedAmt=ZERO, Line=[], PrivateNote=f"Voided - {note}" if note else "Voided", LinkedTxn=[]
-    )
+    payment.update(TotalAmt=ZERO, UnappliedAmt=ZERO, Line=[], PrivateNote=f"Voided - {note}" if note else "Voided", LinkedTxn=[])
     company.put("Payment", payment)
     _settle(company, existing, payment)
     return payment
@@ -334,9 +326,7 @@ def links_still_applied(company: Company, entity: str, form: Mapping[str, Any]) 
     return [link for link in form.get("LinkedTxn", []) if link.get("TxnType") != "Payment" or link["TxnId"] not in gone]
 
 
-def _reduce(
-    company: Company, payment: Document, key: tuple[str, str], by: Decimal, *, settle_form: bool = True
-) -> None:
+def _reduce(company: Company, payment: Document, key: tuple[str, str], by: Decimal, *, settle_form: bool = True) -> None:
     after = company.touched(payment)
     left = by
     lines: list[Document] = []
@@ -506,9 +496,7 @@ def save_journal_entry(company: Company, body: Mapping[str, Any], object_id: str
         customer_ref = (detail.get("Entity") or {}).get("EntityRef")
         if account.get("AccountType") == "Accounts Receivable":
             if ref_value(customer_ref) is None:
-                raise faults.business(
-                    "When you use Accounts Receivable, you must choose a customer in the Name field.", element
-                )
+                raise faults.business("When you use Accounts Receivable, you must choose a customer in the Name field.", element)
             detail["Entity"]["EntityRef"] = company.reference("Customer", customer_ref, f"{element}.EntityRef")
         signed = amount if detail["PostingType"] == "Debit" else -amount
         difference += signed

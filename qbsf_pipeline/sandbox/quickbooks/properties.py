@@ -126,9 +126,7 @@ READ_ONLY: dict[str, frozenset[str]] = {
     | {"Balance", "TotalAmt", "HomeBalance", "HomeTotalAmt", "RemainingCredit", "DeliveryInfo"}
     # Links are made on the payment.
     | {"LinkedTxn", "RecurDataRef"},
-    "SalesReceipt": _OWN
-    | {"Balance", "TotalAmt", "HomeBalance", "HomeTotalAmt", "DeliveryInfo"}
-    | {"LinkedTxn", "RecurDataRef"},
+    "SalesReceipt": _OWN | {"Balance", "TotalAmt", "HomeBalance", "HomeTotalAmt", "DeliveryInfo"} | {"LinkedTxn", "RecurDataRef"},
     "RefundReceipt": _OWN
     | {"Balance", "TotalAmt", "HomeBalance", "HomeTotalAmt", "DeliveryInfo"}
     | {"LinkedTxn", "RecurDataRef"},

@@ -106,9 +106,7 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE | re.DOTALL,
 )
-_KEYWORDS = frozenset(
-    {"SELECT", "FROM", "WHERE", "AND", "ORDERBY", "ORDER", "STARTPOSITION", "MAXRESULTS", "LIKE", "IN"}
-)
+_KEYWORDS = frozenset({"SELECT", "FROM", "WHERE", "AND", "ORDERBY", "ORDER", "STARTPOSITION", "MAXRESULTS", "LIKE", "IN"})
 
 
 @dataclass(frozen=True)
@@ -177,9 +175,7 @@ class _Parser:
         token = self.peek()
         if token is None:
             return faults.query_parser(f'Encountered "<EOF>". Was expecting: {expected}')
-        return faults.query_parser(
-            f'Encountered " {token.text} " at line 1, column {token.column}. Was expecting: {expected}'
-        )
+        return faults.query_parser(f'Encountered " {token.text} " at line 1, column {token.column}. Was expecting: {expected}')
 
     def take(self, *words: str) -> bool:
         token = self.peek()

@@ -320,9 +320,7 @@ def _check_names(document: Mapping[str, Any], known: frozenset[str]) -> None:
             raise faults.unsupported_property(f'Unrecognized field "{name}"')
 
 
-def _sales_item(
-    company: Company, element: str, line: Mapping[str, Any], result: Document, previous: Document | None
-) -> None:
+def _sales_item(company: Company, element: str, line: Mapping[str, Any], result: Document, previous: Document | None) -> None:
     detail = line.get("SalesItemLineDetail") or {}
     if not isinstance(detail, dict):
         raise faults.unsupported_property(f"{element}.SalesItemLineDetail is not an object")
@@ -340,12 +338,7 @@ def _sales_item(
     if quantity == 0 and price == 0:
         # What python-quickbooks sends for 'not given'.
         quantity = price = None
-    if (
-        quantity is not None
-        and price is not None
-        and not company.seeding
-        and abs(amount - cents(quantity * price)) > _HALF_CENT
-    ):
+    if quantity is not None and price is not None and not company.seeding and abs(amount - cents(quantity * price)) > _HALF_CENT:
         raise faults.amount_mismatch()
     if quantity is not None:
         kept["Qty"] = plain(quantity)
@@ -432,9 +425,7 @@ def _discount(company: Company, element: str, line: Mapping[str, Any], result: D
             raise faults.negative_amount(f"{element}.Amount")
         result["Amount"] = money(amount)
     if ref_value(detail.get("DiscountAccountRef")):
-        kept["DiscountAccountRef"] = company.reference(
-            "Account", detail["DiscountAccountRef"], f"{element}.DiscountAccountRef"
-        )
+        kept["DiscountAccountRef"] = company.reference("Account", detail["DiscountAccountRef"], f"{element}.DiscountAccountRef")
     result["DiscountLineDetail"] = kept
 
 

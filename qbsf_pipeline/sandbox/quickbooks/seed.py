@@ -108,9 +108,7 @@ def seed_company(
             "UsingProgressInvoicing": False,
             "DefaultCustomerMessage": "Thank you for your business and have a great day!",
         },
-        "EmailMessagesPrefs": {
-            "InvoiceMessage": {"Subject": f"Invoice from {name}", "Message": "Your invoice is attached."}
-        },
+        "EmailMessagesPrefs": {"InvoiceMessage": {"Subject": f"Invoice from {name}", "Message": "Your invoice is attached."}},
         "ReportPrefs": {"ReportBasis": "Accrual", "CalcAgingReportFromTxnDate": False},
         "VendorAndPurchasesPrefs": {"BillableExpenseTracking": True, "TrackingByCustomer": True},
         "TimeTrackingPrefs": {"UseServices": True, "BillCustomers": True, "WorkWeekStartDate": "Monday"},
@@ -222,9 +220,7 @@ def _upsert(company: Company, entity: str, sent: Mapping[str, Any]) -> Document:
     return company.put(entity, document)
 
 
-def _write(
-    company: Company, entity: str, sent: dict[str, Any], existing: Document | None, object_id: str | None
-) -> Document:
+def _write(company: Company, entity: str, sent: dict[str, Any], existing: Document | None, object_id: str | None) -> Document:
     options = QuickBooksOptions()
     if entity in SALES_FORMS:
         sent.pop("SubTotal", None)

@@ -295,18 +295,14 @@ class Org:
             values[found.name] = _from_json(found, value)
         return values
 
-    def check_values(
-        self, entity: SObjectType, values: dict[str, Any], *, creating: bool, own_id: str | None
-    ) -> dict[str, Any]:
+    def check_values(self, entity: SObjectType, values: dict[str, Any], *, creating: bool, own_id: str | None) -> dict[str, Any]:
         """The values after the rules that concern one field: read-only, length, range, picklist, lookups, unique.
 
         Raises:
             ApiError: the first rule that is broken.
         """
         locked = [
-            name
-            for name in values
-            if (found := entity.find(name)) and not (found.createable if creating else found.updateable)
+            name for name in values if (found := entity.find(name)) and not (found.createable if creating else found.updateable)
         ]
         locked += [name for name in self._read_only(entity.name) if name in values]
         if locked:
@@ -397,9 +393,7 @@ class Org:
                 ids = self.with_value(target.name, key.name, pairs[0][1])
                 if len(ids) == 1:
                     return ids[0]
-                message = (
-                    f"Foreign key external ID: {pairs[0][1]} not found for field {key.name} in entity {target.name}"
-                )
+                message = f"Foreign key external ID: {pairs[0][1]} not found for field {key.name} in entity {target.name}"
                 raise ApiError("INVALID_FIELD", message)
         message = f"Field name provided, {pairs[0][0] if pairs else ''} is not an External ID or indexed field for {target.name}"
         raise ApiError("INVALID_FIELD", message)
@@ -569,9 +563,7 @@ class Org:
             doc["Amount"] = old.get("Amount")  # written without complaint and without effect
             for name in ("Pricebook2Id", "CurrencyIsoCode"):
                 if name in given and given[name] != old.get(name):
-                    message = (
-                        f"field integrity exception: {name} (cannot be changed while the opportunity has products)"
-                    )
+                    message = f"field integrity exception: {name} (cannot be changed while the opportunity has products)"
                     raise ApiError("FIELD_INTEGRITY_EXCEPTION", message, fields=[name])
         stages = self.with_value("OpportunityStage", "ApiName", doc.get("StageName") or "")
         stage = self.documents("OpportunityStage")[stages[0]] if stages else {}
@@ -621,9 +613,7 @@ class Org:
             doc[name] = bool(doc.get(name))
         return self._price_line(old, doc, given, raw=raw)
 
-    def _price_book_entry(
-        self, doc: dict[str, Any], opportunity: dict[str, Any], *, raw: bool
-    ) -> dict[str, Any] | None:
+    def _price_book_entry(self, doc: dict[str, Any], opportunity: dict[str, Any], *, raw: bool) -> dict[str, Any] | None:
         entries = self.documents("PricebookEntry")
         if doc.get("PricebookEntryId"):
             entry = entries.get(doc["PricebookEntryId"])
@@ -639,9 +629,7 @@ class Org:
                     return entry
         if raw:
             return None
-        raise ApiError(
-            "REQUIRED_FIELD_MISSING", "Required fields are missing: [PricebookEntryId]", fields=["PricebookEntryId"]
-        )
+        raise ApiError("REQUIRED_FIELD_MISSING", "Required fields are missing: [PricebookEntryId]", fields=["PricebookEntryId"])
 
     def _price_line(
         self, old: dict[str, Any] | None, doc: dict[str, Any], given: Mapping[str, Any], *, raw: bool
@@ -738,9 +726,7 @@ class Org:
             if found is None:
                 raise ApiError("INVALID_FIELD", f"No such column '{name}' on sobject of type {entity.name}")
             given[found.name] = _from_python(found, value)
-        if record.get("Id") and (
-            given["Id"][: len(record["Id"])] != record["Id"] or given["Id"][:3] != entity.key_prefix
-        ):
+        if record.get("Id") and (given["Id"][: len(record["Id"])] != record["Id"] or given["Id"][:3] != entity.key_prefix):
             raise ApiError("MALFORMED_ID", f"{record['Id']} is no id of a {entity.name}: wrong prefix or checksum")
         record_id = given.get("Id") or self._known_id(entity.name, given)
         documents = self.documents(entity.name)
@@ -829,9 +815,7 @@ def _wire_number(value: Any) -> Decimal:
 def _cannot_read(kind: str, value: Any) -> ApiError:
     seen = {bool: "VALUE_TRUE" if value is True else "VALUE_FALSE", str: "VALUE_STRING", int: "VALUE_NUMBER_INT"}
     shape = seen.get(type(value)) or ("VALUE_NUMBER_FLOAT" if isinstance(value, Decimal) else "START_OBJECT")
-    message = (
-        f"Cannot deserialize instance of {kind} from {shape} value {value} or request may be missing a required field"
-    )
+    message = f"Cannot deserialize instance of {kind} from {shape} value {value} or request may be missing a required field"
     return ApiError("JSON_PARSER_ERROR", message, request_level=True)
 
 
@@ -839,9 +823,7 @@ def _from_json(found: Field, value: Any) -> Any:
     """A JSON value in the form documents keep, or `JSON_PARSER_ERROR`."""
     if value is None:
         if found.type == "boolean":
-            message = (
-                "Cannot deserialize instance of boolean from null value or request may be missing a required field"
-            )
+            message = "Cannot deserialize instance of boolean from null value or request may be missing a required field"
             raise ApiError("JSON_PARSER_ERROR", message, request_level=True)
         return None
     if found.type in NUMBER_TYPES:

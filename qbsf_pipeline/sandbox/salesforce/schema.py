@@ -49,9 +49,7 @@ def to18(record_id: str) -> str:
         bits = [_CHECKSUM.find(mark) for mark in record_id[15:].upper()]
         if min(bits) < 0:
             raise ApiError("MALFORMED_ID", f"malformed id {record_id}")
-        body = "".join(
-            char.upper() if bits[place // 5] >> (place % 5) & 1 else char.lower() for place, char in enumerate(body)
-        )
+        body = "".join(char.upper() if bits[place // 5] >> (place % 5) & 1 else char.lower() for place, char in enumerate(body))
     marks = ""
     for start in (0, 5, 10):
         marks += _CHECKSUM[sum(1 << place for place, char in enumerate(body[start : start + 5]) if "A" <= char <= "Z")]

@@ -110,9 +110,7 @@ class Call:
         """
         found = self.json()
         if not isinstance(found, dict):
-            raise ApiError(
-                "JSON_PARSER_ERROR", "The HTTP entity body is required to be a JSON object", request_level=True
-            )
+            raise ApiError("JSON_PARSER_ERROR", "The HTTP entity body is required to be a JSON object", request_level=True)
         return found
 
 
@@ -150,9 +148,7 @@ def _not_allowed(method: str, allowed: str) -> ApiError:
 def _record_json(org: Org, entity: SObjectType, doc: Mapping[str, Any], names: Sequence[str] | None, base: str) -> Any:
     """A record as a row resource shows it: the named fields (`Account.Name` too), or all of them."""
     selected = tuple(Path(tuple(name.split(".")), 0) for name in names) if names else (AllFields("all"),)
-    query = Query(
-        f"SELECT {', '.join(names or ['FIELDS(ALL)'])} FROM {entity.name}", selected, entity.name, 0, limit=200
-    )
+    query = Query(f"SELECT {', '.join(names or ['FIELDS(ALL)'])} FROM {entity.name}", selected, entity.name, 0, limit=200)
     plan = Plan(query, org, include_deleted=True)
     return plan.render(doc, base, random.Random(0), 1, lambda _which, _ids: "").record
 
@@ -181,9 +177,7 @@ def _http_date(text: str | None) -> datetime | None:
 
 
 def _modified_at(doc: Mapping[str, Any]) -> datetime:
-    return datetime.fromisoformat(
-        str(doc["LastModifiedDate"] if doc.get("LastModifiedDate") else doc["SystemModstamp"])
-    )
+    return datetime.fromisoformat(str(doc["LastModifiedDate"] if doc.get("LastModifiedDate") else doc["SystemModstamp"]))
 
 
 def _sobjects(org: Org, call: Call, parts: list[str]) -> Answer:
@@ -441,9 +435,7 @@ def _each_row(
         results.append(result)
     if all_or_none and not all(result["success"] for result in results):
         org.rollback(whole)
-        results = [
-            {"id": result["id"], **_failed_row(_ROLLED_BACK)} if result["success"] else result for result in results
-        ]
+        results = [{"id": result["id"], **_failed_row(_ROLLED_BACK)} if result["success"] else result for result in results]
     return Answer(200, results)
 
 
@@ -543,9 +535,7 @@ def _collection_upsert(org: Org, call: Call, type_name: str, field_name: str) ->
         raise _not_found(f"Provided external ID field does not exist or is not accessible: {field_name}")
     rows, all_or_none = _collection_rows(org, call)
     if any(each is not entity for each, _record in rows):
-        raise ApiError(
-            "INVALID_INPUT", "All records of an upsert have to be of the type in the URL", request_level=True
-        )
+        raise ApiError("INVALID_INPUT", "All records of an upsert have to be of the type in the URL", request_level=True)
     read = []
     for _entity, record in rows:
         raw_id, rest = _take_id(record)
@@ -678,9 +668,7 @@ def _composite(org: Org, call: Call) -> Answer:
         raise ApiError("LIMIT_EXCEEDED", message)
     names: set[str] = set()
     for each in requests:
-        if not isinstance(each, dict) or not all(
-            isinstance(each.get(key), str) for key in ("method", "url", "referenceId")
-        ):
+        if not isinstance(each, dict) or not all(isinstance(each.get(key), str) for key in ("method", "url", "referenceId")):
             raise ApiError("JSON_PARSER_ERROR", "a subrequest needs method, url and referenceId", request_level=True)
         if each["referenceId"] in names or not re.fullmatch(r"[A-Za-z]\w*", each["referenceId"]):
             raise ApiError("INVALID_INPUT", f"referenceId is not unique or not valid: {each['referenceId']}")
@@ -788,9 +776,7 @@ def _data(org: Org, call: Call) -> Answer:
     """A call below `/services/data/vXX.0`, by an authorized user."""
     parts = [unquote(part) for part in call.path.split("/") if part][2:]
     version = _version(parts[0] if parts else "")
-    call = Call(
-        call.method, call.path, call.params, call.headers, call.user_id, call.raw, call.body, version, call.composite
-    )
+    call = Call(call.method, call.path, call.params, call.headers, call.user_id, call.raw, call.body, version, call.composite)
     parts = parts[1:]
     head = parts[0].lower() if parts else ""
     if not parts:

@@ -136,9 +136,7 @@ def _unquote(token: Token, *, keep_like_escapes: bool) -> str:
         elif mark.lower() in _ESCAPES:
             out.append(_ESCAPES[mark.lower()])
         else:
-            raise _malformed(
-                f"Invalid string literal '{raw}'. Illegal character sequence '\\{mark}' in string literal."
-            )
+            raise _malformed(f"Invalid string literal '{raw}'. Illegal character sequence '\\{mark}' in string literal.")
         at += 2
     text = "".join(out)
     if len(text) > MAX_LITERAL:
@@ -580,11 +578,7 @@ class Plan:
 
     def _strip_alias(self, path: Path) -> tuple[str, ...]:
         names = {self.query.source.lower(), (self.query.alias or "").lower()}
-        if (
-            len(path.parts) > 1
-            and path.parts[0].lower() in names
-            and not self.type.relationships.get(path.parts[0].lower())
-        ):
+        if len(path.parts) > 1 and path.parts[0].lower() in names and not self.type.relationships.get(path.parts[0].lower()):
             return path.parts[1:]
         return path.parts
 
@@ -728,9 +722,7 @@ class Plan:
         op = condition.op
         if op == "like":
             if target.type not in TEXT_TYPES and target.type not in ("id", "reference"):
-                raise ApiError(
-                    "INVALID_QUERY_FILTER_OPERATOR", f"invalid operator on {target.type} field '{target.name}'"
-                )
+                raise ApiError("INVALID_QUERY_FILTER_OPERATOR", f"invalid operator on {target.type} field '{target.name}'")
             if condition.literal.kind != "string":
                 raise self._wrong_literal(target)
             matches = _like(condition.literal.pattern).fullmatch
@@ -806,17 +798,13 @@ class Plan:
 
     def _wrong_literal(self, target: Field) -> ApiError:
         quoted = target.type in TEXT_TYPES or target.type in ("id", "reference")
-        kind = {"datetime": "dateTime", "id": "ID", "reference": "ID", "picklist": "string"}.get(
-            target.type, target.type
-        )
+        kind = {"datetime": "dateTime", "id": "ID", "reference": "ID", "picklist": "string"}.get(target.type, target.type)
         if target.type in TEXT_TYPES:
             kind = "string"
         if target.type in NUMBER_TYPES:
             kind = "int" if target.type == "int" else "double"
         rule = "should be enclosed in quotes" if quoted else "should not be enclosed in quotes"
-        return ApiError(
-            "INVALID_FIELD", f"value of filter criterion for field '{target.name}' must be of type {kind} and {rule}"
-        )
+        return ApiError("INVALID_FIELD", f"value of filter criterion for field '{target.name}' must be of type {kind} and {rule}")
 
     def _value(self, target: Field, literal: Literal) -> Any:
         """The literal in the form documents keep for that field."""

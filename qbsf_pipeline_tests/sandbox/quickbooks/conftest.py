@@ -73,9 +73,7 @@ class Books:
         if body is not None:
             data = simplejson.dumps(body, use_decimal=True)
             headers["Content-Type"] = "application/json"
-        return self.session.request(
-            method, f"{self.company_url}/{path}", data=data, headers=headers, params=params, timeout=10
-        )
+        return self.session.request(method, f"{self.company_url}/{path}", data=data, headers=headers, params=params, timeout=10)
 
     def ok(self, method: str, path: str, body: Any = None, **params: str) -> Any:
         answer = self.call(method, path, body, **params)
@@ -187,8 +185,7 @@ def payment_of(total: str, *links: tuple[str, str, str], customer: str = "1", **
         "CustomerRef": {"value": customer},
         "TotalAmt": Decimal(total),
         "Line": [
-            {"Amount": Decimal(amount), "LinkedTxn": [{"TxnId": txn_id, "TxnType": kind}]}
-            for kind, txn_id, amount in links
+            {"Amount": Decimal(amount), "LinkedTxn": [{"TxnId": txn_id, "TxnType": kind}]} for kind, txn_id, amount in links
         ],
         **more,
     }

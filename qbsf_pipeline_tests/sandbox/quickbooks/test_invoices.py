@@ -231,10 +231,7 @@ def test_sales_tax_is_added_to_taxable_lines_of_taxable_customers(books: Books) 
     ]
     body = invoice_of("1", "100", "50")
     body["Line"][0]["SalesItemLineDetail"]["TaxCodeRef"] = {"value": "TAX"}
-    totals = [
-        books.create("Invoice", {**body, "CustomerRef": {"value": customer["Id"]}})["TotalAmt"]
-        for customer in customers
-    ]
+    totals = [books.create("Invoice", {**body, "CustomerRef": {"value": customer["Id"]}})["TotalAmt"] for customer in customers]
     assert totals == [Decimal("158.25"), Decimal(150)]
 
 

@@ -58,9 +58,7 @@ def test_what_is_paid_too_much_stays_unapplied(books: Books) -> None:
         (payment_of("5", CurrencyRef={"value": "EUR"}), "6000"),
     ],
 )
-def test_a_payment_that_cannot_be_applied_is_refused_and_changes_nothing(
-    books: Books, payment: dict, code: str
-) -> None:
+def test_a_payment_that_cannot_be_applied_is_refused_and_changes_nothing(books: Books, payment: dict, code: str) -> None:
     books.create("Invoice", invoice_of())
     books.create("Invoice", invoice_of())
     books.create("Payment", payment_of("100", ("Invoice", "2", "100")))

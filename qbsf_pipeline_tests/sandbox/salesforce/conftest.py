@@ -93,9 +93,7 @@ class OrgUnderTest:
         (account,) = self.seed("Account", {"Name": "Zoë's Bäckerei"})
         (book,) = self.seed("Pricebook2", {"Name": "Standard Price Book", "IsStandard": True, "IsActive": True})
         (product,) = self.seed("Product2", {"Name": "Seat", "ProductCode": "SEAT", "IsActive": True})
-        (entry,) = self.seed(
-            "PricebookEntry", {"Pricebook2Id": book, "Product2Id": product, "UnitPrice": 10, "IsActive": True}
-        )
+        (entry,) = self.seed("PricebookEntry", {"Pricebook2Id": book, "Product2Id": product, "UnitPrice": 10, "IsActive": True})
         opportunity = {
             "Name": "Renewal: 'Q2'", "AccountId": account, "StageName": "Prospecting", "CloseDate": "2026-03-31",
             "Pricebook2Id": book, **changes,

@@ -76,9 +76,7 @@ def test_what_is_missing_on_create_is_listed(org):
 
 def test_blank_text_is_kept_as_null_and_blanks_at_the_end_are_dropped(org):
     ids = org.deal()
-    _patch(
-        org, "Opportunity", ids["opportunity"], {"NextStep": "", "name": "Ünïcode  ", "QuickBooks_Invoice_Id__c": "7 "}
-    )
+    _patch(org, "Opportunity", ids["opportunity"], {"NextStep": "", "name": "Ünïcode  ", "QuickBooks_Invoice_Id__c": "7 "})
     row = _deal_row(org, ids, "Name, NextStep, QuickBooks_Invoice_Id__c")
     assert (row["Name"], row["NextStep"], row["QuickBooks_Invoice_Id__c"]) == ("Ünïcode", None, "7")
 
@@ -165,9 +163,7 @@ def test_deleting_an_account_takes_what_hangs_on_it(org):
     delete_record(org.store, org.clock, "Account", ids["account"])
     for kind in ("Account", "Contact", "Opportunity", "OpportunityLineItem"):
         assert org.rows(f"SELECT Id FROM {kind}") == []
-    assert (
-        _patch(org, "Opportunity", ids["opportunity"], {"NextStep": "x"}).json()[0]["errorCode"] == "ENTITY_IS_DELETED"
-    )
+    assert _patch(org, "Opportunity", ids["opportunity"], {"NextStep": "x"}).json()[0]["errorCode"] == "ENTITY_IS_DELETED"
     assert org.call("GET", f"sobjects/Opportunity/{ids['opportunity']}").status_code == 404
 
 

@@ -263,9 +263,7 @@ def test_a_collection_update_tells_each_row_in_order_and_answers_200(org):
 
 def test_all_or_none_rolls_the_innocent_back(org):
     ids = org.deal()
-    records = _rows(
-        "Opportunity", {"id": ids["opportunity"], "NextStep": "x"}, {"id": ids["opportunity"], "NextStep": "y"}
-    )
+    records = _rows("Opportunity", {"id": ids["opportunity"], "NextStep": "x"}, {"id": ids["opportunity"], "NextStep": "y"})
     answer = org.call("PATCH", "composite/sobjects", {"allOrNone": True, "records": records})
     assert answer.status_code == 200
     assert _codes(answer) == ["ALL_OR_NONE_OPERATION_ROLLED_BACK", "DUPLICATE_VALUE"]
@@ -295,9 +293,7 @@ def test_a_collection_that_is_wrong_as_a_whole_is_refused_as_a_whole(org, record
 
 def test_a_collection_upsert_uses_the_key_in_the_rows(org):
     org.seed("Account", {"Name": "Old", "QuickBooks_Customer_Id__c": "1"})
-    records = _rows(
-        "Account", {"Name": "New", "QuickBooks_Customer_Id__c": "1"}, {"Name": "B", "QuickBooks_Customer_Id__c": "2"}
-    )
+    records = _rows("Account", {"Name": "New", "QuickBooks_Customer_Id__c": "1"}, {"Name": "B", "QuickBooks_Customer_Id__c": "2"})
     answer = org.call("PATCH", "composite/sobjects/Account/QuickBooks_Customer_Id__c", {"records": records})
     assert [row["created"] for row in answer.json()] == [False, True]
     assert sorted(row["Name"] for row in org.rows("SELECT Name FROM Account")) == ["B", "New"]
@@ -327,9 +323,7 @@ def test_a_retrieve_keeps_the_order_and_answers_null_for_what_is_missing(org):
 
 
 def _sub(reference, method, url, body=None):
-    return {"referenceId": reference, "method": method, "url": f"/services/data/v66.0/{url}"} | (
-        {"body": body} if body else {}
-    )
+    return {"referenceId": reference, "method": method, "url": f"/services/data/v66.0/{url}"} | ({"body": body} if body else {})
 
 
 def test_a_composite_refers_to_earlier_answers(org):
@@ -403,8 +397,7 @@ def test_a_batch_runs_on_or_halts(org):
 def test_ten_thousand_deals_are_read_in_pages_and_written_in_collections(org):
     stamps = [f"{NOW - timedelta(minutes=number):%Y-%m-%dT%H:%M:%SZ}" for number in range(10_000)]
     deals = [
-        {"Name": f"D{n}", "StageName": "Closed Won", "CloseDate": "2026-03-01", "SystemModstamp": s}
-        for n, s in enumerate(stamps)
+        {"Name": f"D{n}", "StageName": "Closed Won", "CloseDate": "2026-03-01", "SystemModstamp": s} for n, s in enumerate(stamps)
     ]
     ids = upsert_records(org.store, org.clock, "Opportunity", deals)
     sizes, rows = _everything(org, "SELECT Id, Name, Amount, SystemModstamp FROM Opportunity")

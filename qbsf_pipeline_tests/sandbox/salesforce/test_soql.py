@@ -190,9 +190,7 @@ def test_counts_and_groups(org):
     org.deal()
     count = org.query("SELECT COUNT() FROM OpportunityLineItem WHERE TotalPrice > 1")
     assert (count["totalSize"], count["records"]) == (1, [])
-    (row,) = org.rows(
-        "SELECT OpportunityId, COUNT(Id) n, SUM(TotalPrice) FROM OpportunityLineItem GROUP BY OpportunityId"
-    )
+    (row,) = org.rows("SELECT OpportunityId, COUNT(Id) n, SUM(TotalPrice) FROM OpportunityLineItem GROUP BY OpportunityId")
     assert row["attributes"] == {"type": "AggregateResult"}
     assert (row["n"], row["expr0"]) == (2, Decimal("31.57"))
 
@@ -200,9 +198,7 @@ def test_counts_and_groups(org):
 def test_ids_of_fifteen_characters_are_found(org):
     ids = org.deal()
     assert org.rows(f"SELECT Id FROM Opportunity WHERE Id = '{ids['opportunity'][:15]}'")[0]["Id"] == ids["opportunity"]
-    assert (
-        len(org.rows(f"SELECT Id FROM OpportunityLineItem WHERE OpportunityId IN ('{ids['opportunity'][:15]}')")) == 2
-    )
+    assert len(org.rows(f"SELECT Id FROM OpportunityLineItem WHERE OpportunityId IN ('{ids['opportunity'][:15]}')")) == 2
 
 
 def test_deleted_rows_are_seen_by_query_all_only(org):

@@ -199,9 +199,7 @@ def _decisions() -> None:
         _text("customer_id", null=True),
         sa.PrimaryKeyConstraint("number", name="pk_reviews"),
         sa.UniqueConstraint("account_id", name="uq_reviews_account_id"),
-        sa.CheckConstraint(
-            "status IN ('open', 'linked', 'create', 'ignored', 'closed')", name=op.f("ck_reviews_status")
-        ),
+        sa.CheckConstraint("status IN ('open', 'linked', 'create', 'ignored', 'closed')", name=op.f("ck_reviews_status")),
         sqlite_autoincrement=True,
     )
     op.create_table(

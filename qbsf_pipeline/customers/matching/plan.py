@@ -18,11 +18,11 @@ from typing import Any
 
 import polars as pl
 
-from qbsf_pipeline.customers.candidates import Appraisal, Candidate
-from qbsf_pipeline.customers.comparing import Comparison, Likeness, compare
-from qbsf_pipeline.customers.names import normalised_name
-from qbsf_pipeline.customers.normalising import Normaliser, Party
-from qbsf_pipeline.customers.rules import RULE_VERSION
+from qbsf_pipeline.customers.matching.candidates import Appraisal, Candidate
+from qbsf_pipeline.customers.matching.comparing import Comparison, Likeness, compare
+from qbsf_pipeline.customers.matching.names import normalised_name
+from qbsf_pipeline.customers.matching.normalising import Normaliser, Party
+from qbsf_pipeline.customers.matching.rules import RULE_VERSION
 from qbsf_pipeline.money import to_json
 from qbsf_pipeline.settings import Rules
 from qbsf_pipeline.warehouse.tables import AMOUNT, RAW_COLUMNS, Column, TableSchema

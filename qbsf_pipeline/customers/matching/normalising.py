@@ -18,8 +18,8 @@ import phonenumbers
 from anyascii import anyascii
 from publicsuffixlist import PublicSuffixList
 
-from qbsf_pipeline.customers.names import joined_legal_form, name_words, split_legal_form
-from qbsf_pipeline.customers.vocabulary import (
+from qbsf_pipeline.customers.matching.names import joined_legal_form, name_words, split_legal_form
+from qbsf_pipeline.customers.matching.vocabulary import (
     ABBREVIATIONS,
     COUNTRY_CODES,
     CURRENCIES,

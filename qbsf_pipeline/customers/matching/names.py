@@ -1,6 +1,6 @@
 """Names of companies: how two spellings are compared, and which spelling QuickBooks accepts.
 
-Pure text in, text out. What follows from two equal names is decided in :mod:`qbsf_pipeline.customers.plan`.
+Pure text in, text out. What follows from two equal names is decided in :mod:`qbsf_pipeline.customers.matching.plan`.
 """
 
 # ruff: noqa: RUF001 (Cyrillic legal forms)

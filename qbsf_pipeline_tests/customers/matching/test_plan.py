@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qbsf_pipeline.customers.plan import account_in, account_marker
+from qbsf_pipeline.customers.matching.plan import account_in, account_marker
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline_tests.invoices.records import World, account, customer, record_id, rules
 

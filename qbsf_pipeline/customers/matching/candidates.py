@@ -10,10 +10,10 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from qbsf_pipeline.customers.blocking import find_candidates
-from qbsf_pipeline.customers.comparing import Comparison, Likeness, NameComparer, Vocabulary, compare
-from qbsf_pipeline.customers.normalising import Party
-from qbsf_pipeline.customers.rules import Verdict, judge, may_be_a_namesake
+from qbsf_pipeline.customers.matching.blocking import find_candidates
+from qbsf_pipeline.customers.matching.comparing import Comparison, Likeness, NameComparer, Vocabulary, compare
+from qbsf_pipeline.customers.matching.normalising import Party
+from qbsf_pipeline.customers.matching.rules import Verdict, judge, may_be_a_namesake
 
 #: More pairs of one name than this, and the name tells little.
 _COMMON_NAME = 6

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from qbsf_pipeline.customers.normalising import Party, has_digit
-from qbsf_pipeline.customers.vocabulary import DISTINGUISHING, GENERIC
+from qbsf_pipeline.customers.matching.normalising import Party, has_digit
+from qbsf_pipeline.customers.matching.vocabulary import DISTINGUISHING, GENERIC
 
 #: Kind of key -> the most pairs that one value of it may bring. Chosen on generated data (see the benchmark).
 CAPS: Mapping[str, int] = {

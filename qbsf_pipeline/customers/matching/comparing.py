@@ -12,8 +12,8 @@ from enum import IntEnum
 from rapidfuzz import fuzz
 from rapidfuzz.distance import OSA
 
-from qbsf_pipeline.customers.normalising import Address, Name, Party, has_digit
-from qbsf_pipeline.customers.vocabulary import DISTINGUISHING, GENERIC, LONG_FORMS, SHORT_FORMS
+from qbsf_pipeline.customers.matching.normalising import Address, Name, Party, has_digit
+from qbsf_pipeline.customers.matching.vocabulary import DISTINGUISHING, GENERIC, LONG_FORMS, SHORT_FORMS
 
 #: Old accounting programs cut names here; one less where a space stood at the cut.
 _CUT_LENGTHS = frozenset((30, 31, 40, 41, 99, 100))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qbsf_pipeline.customers.names import (
+from qbsf_pipeline.customers.matching.names import (
     DISPLAY_NAME_LENGTH,
     legal_display_name,
     legal_form_family,

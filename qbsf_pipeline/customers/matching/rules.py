@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from qbsf_pipeline.customers.comparing import Comparison, Likeness
+from qbsf_pipeline.customers.matching.comparing import Comparison, Likeness
 
 #: Bump when a rule below changes: links remember under which version they were made.
 RULE_VERSION = "customers-2"

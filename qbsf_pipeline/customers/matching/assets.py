@@ -6,8 +6,8 @@ import dagster as dg
 import duckdb
 import polars as pl
 
-from qbsf_pipeline.customers.normalising import registrable_domain
-from qbsf_pipeline.customers.plan import DECISIONS, LINKS, MATCHES, REVIEWS, RULE_VERSION, match_customers
+from qbsf_pipeline.customers.matching.normalising import registrable_domain
+from qbsf_pipeline.customers.matching.plan import DECISIONS, LINKS, MATCHES, REVIEWS, RULE_VERSION, match_customers
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.resources import WAREHOUSE_POOL, DoorsResource, WarehouseResource
 from qbsf_pipeline.salesforce import objects as salesforce

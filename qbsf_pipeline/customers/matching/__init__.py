@@ -1,0 +1,1 @@
+"""Which QuickBooks customer is billed for a Salesforce account."""
