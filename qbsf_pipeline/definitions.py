@@ -2,24 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from qbsf_pipeline import notices
+from qbsf_pipeline.cleansing.assets import cleansing_tables
+from qbsf_pipeline.cleansing.automation import cleanse_job
+from qbsf_pipeline.customers import assets as customers
+from qbsf_pipeline.customers.automation import CUSTOMERS
 from qbsf_pipeline.customers.matching import assets as matching
+from qbsf_pipeline.flows import automation
+from qbsf_pipeline.flows.automation import Flow
+from qbsf_pipeline.flows.source_gates import source_gates
 from qbsf_pipeline.invoices import assets as invoices
-from qbsf_pipeline.invoices import automation
-from qbsf_pipeline.invoices.checks import plan_gates, source_gates
+from qbsf_pipeline.invoices.automation import INVOICES
 from qbsf_pipeline.quickbooks.assets import quickbooks_tables
 from qbsf_pipeline.reporting import assets as reporting
 from qbsf_pipeline.resources import DoorsResource, WarehouseResource
 from qbsf_pipeline.salesforce.assets import salesforce_tables
 from qbsf_pipeline.settings import Settings, load_settings
+from qbsf_pipeline.warehouse.assets import OWNERS
+
+#: Every flow, in the order in which a pass pushes them.
+FLOWS: tuple[Flow, ...] = (INVOICES, CUSTOMERS)
+_RAW = dg.AssetSelection.assets(*salesforce_tables.keys, *quickbooks_tables.keys)
+_REPORTING = dg.AssetSelection.assets(reporting.STATE_KEY, *reporting.reporting_tables.keys, reporting.snapshot.key)
 
 
-def build(settings: Settings, console_level: str = "WARNING") -> dg.Definitions:
+def _written_to() -> list[dg.AssetSpec]:
+    """Where the writes go: systems outside, shown so that the lineage runs from Salesforce to QuickBooks and back."""
+    invoiced, in_step = INVOICES.pushed, CUSTOMERS.pushed
+    systems = (
+        ("quickbooks_online", "customer", [invoiced, in_step], "Customers: created for accounts, and kept in step with them."),
+        ("quickbooks_online", "invoice", [invoiced], "Invoices, with the marker of their deal, mailed by QuickBooks."),
+        ("salesforce_org", "account", [invoiced, in_step], "The QuickBooks customer id and the payment terms on the account."),
+        ("salesforce_org", "opportunity", [invoiced], "Invoice id, number, link, status and balance on the deal."),
+        ("slack_workspace", "finance_channel", [invoiced, in_step], "Summaries of a pass, and whatever needs a person."),
+    )
+    return [
+        dg.AssetSpec(dg.AssetKey([system, name]), deps=deps, group_name="written_to", description=description, owners=OWNERS)
+        for system, name, deps, description in systems
+    ]
+
+
+def build(settings: Settings, console_level: str = "WARNING", flows: Sequence[Flow] = FLOWS) -> dg.Definitions:
     """The definitions for these settings: which sensors exist depends on the mode.
 
     Args:
+        flows: what ``sync`` and ``plan_only`` run; every asset exists in any case.
         console_level: what runs print; everything is in the UI anyway.
     """
     mode, rules = settings.mode, settings.rules
@@ -28,18 +59,23 @@ def build(settings: Settings, console_level: str = "WARNING") -> dg.Definitions:
             salesforce_tables,
             quickbooks_tables,
             matching.matches,
+            matching.reviews_page,
+            customers.customer_plan,
+            customers.pending,
+            customers.pushed,
             invoices.invoice_plan,
             invoices.pending,
             invoices.pushed,
-            *invoices.EXTERNAL_SYSTEMS,
+            *_written_to(),
+            cleansing_tables,
             reporting.pipeline_state,
             reporting.reporting_tables,
             reporting.snapshot,
         ],
-        asset_checks=[source_gates, plan_gates],
-        jobs=[automation.plan_job, automation.sync_job, automation.push_job, notices.messages_job],
-        sensors=[*automation.sensors(mode, rules.schedules), *notices.sensors(mode, rules.schedules)],
-        schedules=automation.schedules(mode, rules.schedules),
+        asset_checks=[source_gates, *(flow.plan_gates for flow in FLOWS)],
+        jobs=[*automation.jobs(flows, _RAW, _REPORTING), cleanse_job, notices.messages_job],
+        sensors=[*automation.sensors(flows, mode, rules.schedules), *notices.sensors(mode, rules.schedules)],
+        schedules=automation.schedules(flows, mode, rules.schedules),
         resources={
             "doors": DoorsResource(),
             "warehouse": WarehouseResource(database=str(settings.environment.warehouse_path)),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from qbsf_pipeline.invoices.messages import gate_message
+from qbsf_pipeline.flows.messages import STOPPED, gate_message
 from qbsf_pipeline.resources import Doors, DoorsResource, WarehouseResource
 from qbsf_pipeline.settings import Mode, ScheduleRules
 from qbsf_pipeline.slack.blocks import escape, link, section
@@ -48,8 +48,9 @@ def tell_failed_run(opened: Doors, instance: dg.DagsterInstance, run_id: str, jo
     closed = closed_checks(instance, run_id)
     channel = settings.environment.alerts_channel
     if closed:
-        plan = opened.state.ledger.newest_batch("invoices") or "none"
-        message = gate_message(plan, closed, run_link, channel)
+        stopped = stopped_flows(instance, run_id)
+        plans = [opened.state.ledger.newest_batch(flow) or "none" for flow in stopped]
+        message = gate_message(" ".join(plans), closed, run_link, channel, stopped)
     elif _was_told(instance, run_id):
         return False
     else:
@@ -96,6 +97,15 @@ def closed_checks(instance: dg.DagsterInstance, run_id: str) -> list[tuple[str, 
         if not evaluation.passed and evaluation.blocking:
             found.append((evaluation.check_name, evaluation.description or ""))
     return found
+
+
+def stopped_flows(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """The flows that the closed checks of a run stand before: one flow's plan, or what every flow is made from."""
+    records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
+    events = [record.event_log_entry.dagster_event for record in records]
+    evaluations = [event.asset_check_evaluation_data for event in events if event is not None]
+    closed = {one.asset_key.path[0] for one in evaluations if not one.passed and one.blocking}
+    return [flow for flow in STOPPED if flow in closed] if closed <= set(STOPPED) else list(STOPPED)
 
 
 def _was_told(instance: dg.DagsterInstance, run_id: str) -> bool:

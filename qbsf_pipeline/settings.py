@@ -232,11 +232,14 @@ class OpportunityFields(_Section):
 
 
 class AccountFields(_Section):
-    """API names of the fields of Account that are read and written."""
+    """API names of the fields of Account that are read and written; ``tax_exempt`` and ``active`` are checkboxes that an org
+    may have, empty where it has none."""
 
     payment_terms: Text
     billing_email: Text
     customer_id: Text
+    tax_exempt: str
+    active: str
 
 
 class SalesforceRules(_Section):
@@ -316,12 +319,158 @@ class ItemRules(_Section):
     products: dict[str, str]
 
 
+class MatchingRules(_Section):
+    """How sure a match must be before it is a link without a person, and which e-mail domains tell no company.
+
+    ``automatic_from``: lowest score at which a rule links. ``rules_off``: names of rules that only ask.
+    ``shared_domain_names``: a domain that more names than this have in common says nothing about one of them. The domains are
+    added to the built-in ones: free mail, our own house, services that pay other companies' bills.
+    """
+
+    automatic_from: Annotated[Decimal, Field(ge=0, le=1)]
+    rules_off: list[Text]
+    shared_domain_names: Annotated[int, Field(ge=1)]
+    free_mail_domains: list[Text]
+    own_domains: list[Text]
+    bill_pay_domains: list[Text]
+
+
+class FieldRules(_Section):
+    """One field that both systems hold: who owns it, and what follows from a difference.
+
+    Attributes:
+        owner: the side whose value counts; exactly one.
+        when_emptied: whether the other side is emptied too when the owner empties the field.
+        first_difference: what a difference means that was there when the two were first compared: the owner's value is
+            written, or the pair is accepted as it is until the owner changes its side.
+        report_only: differences are told and nothing is written.
+    """
+
+    owner: Literal["salesforce", "quickbooks"]
+    when_emptied: Literal["keep", "empty"]
+    first_difference: Literal["owner", "accept"]
+    report_only: bool
+
+    @field_validator("owner", mode="before")
+    @classmethod
+    def _one_owner(cls, value: object) -> object:
+        if value not in ("salesforce", "quickbooks"):
+            raise ValueError("must be one owner, salesforce or quickbooks")
+        return value
+
+
+Spelling = Literal["case", "space", "punctuation"]
+
+
+class NameFieldRules(FieldRules):
+    """The name. It cannot be emptied."""
+
+    when_emptied: Literal["keep"]
+    compare: list[Spelling]
+    to_quickbooks: Literal["as_written"]
+    to_salesforce: Literal["as_written"]
+
+
+class AddressFieldRules(FieldRules):
+    """An address."""
+
+    compare: list[Literal["address"] | Spelling]
+    to_quickbooks: Literal["as_written", "state_code"]
+    to_salesforce: Literal["as_written", "state_code"]
+
+
+class ContactFieldRules(FieldRules):
+    """The person. Salesforce keeps it on a Contact, which is never written, so QuickBooks cannot own it."""
+
+    compare: list[Spelling]
+    to_quickbooks: Literal["as_written"]
+
+    @field_validator("owner")
+    @classmethod
+    def _owned_by_salesforce(cls, value: str) -> str:
+        if value != "salesforce":
+            raise ValueError("must be salesforce: the name stands on a Contact, which qbsf never writes")
+        return value
+
+
+class EmailFieldRules(FieldRules):
+    """The billing e-mail."""
+
+    compare: list[Literal["email"] | Spelling]
+    to_quickbooks: Literal["as_written", "lower_case"]
+    to_salesforce: Literal["as_written", "lower_case"]
+
+
+class PhoneFieldRules(FieldRules):
+    """The phone number."""
+
+    compare: list[Literal["phone"] | Spelling]
+    to_quickbooks: Literal["as_written", "e164", "international"]
+    to_salesforce: Literal["as_written", "e164", "international"]
+
+
+class WebFieldRules(FieldRules):
+    """The web address."""
+
+    compare: list[Literal["web"] | Spelling]
+    to_quickbooks: Literal["as_written", "with_https"]
+    to_salesforce: Literal["as_written", "with_https"]
+
+
+class TermsFieldRules(FieldRules):
+    """The payment terms, by the name of the QuickBooks term."""
+
+    compare: list[Literal["terms"] | Spelling]
+
+
+class SyncFields(_Section):
+    """The fields that are kept in step."""
+
+    name: NameFieldRules
+    billing_address: AddressFieldRules
+    shipping_address: AddressFieldRules
+    contact: ContactFieldRules
+    email: EmailFieldRules
+    phone: PhoneFieldRules
+    website: WebFieldRules
+    terms: TermsFieldRules
+    tax_exempt: FieldRules
+    currency: FieldRules
+    active: FieldRules
+    parent: FieldRules
+
+
+class SyncRules(_Section):
+    """Whether and how customers are kept in step.
+
+    Attributes:
+        report_only_until: before this day differences are only reported; ``None`` for no such time.
+        on_both_changed: what follows when both sides changed a field since they last agreed.
+    """
+
+    enabled: bool
+    report_only_until: date | None
+    on_both_changed: Literal["owner", "report"]
+
+    @field_validator("report_only_until", mode="before")
+    @classmethod
+    def _day_or_nothing(cls, value: object) -> object:
+        if value in ("", None):
+            return None
+        if isinstance(value, date) or (isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value)):
+            return value
+        raise ValueError("must be empty or a date such as 2026-03-31")
+
+
 class CustomerRules(_Section):
-    """How a QuickBooks customer is found or created for an account."""
+    """How a QuickBooks customer is found or created for an account, and how the two are kept in step."""
 
     missing: Literal["create", "review"]
     parent_accounts: Literal["ignore", "sub_customer"]
     taken_name_suffix: str
+    sync: SyncRules
+    fields: SyncFields
+    matching: MatchingRules
 
 
 class GateRules(_Section):
@@ -334,6 +483,8 @@ class GateRules(_Section):
     max_new_customers_share: Share
     small_company_customers: Annotated[int, Field(ge=0)]
     fresh_within_minutes: Annotated[int, Field(ge=1)]
+    max_customer_changes: Annotated[int, Field(ge=0)]
+    max_customer_changes_share: Share
 
 
 class PushRules(_Section):
@@ -426,22 +577,24 @@ def load_settings() -> Settings:
     return Settings(environment=environment, rules=load_rules(environment.qbsf_config))
 
 
-def load_rules(overrides: Path | None = None) -> Rules:
-    """The packaged rules, with those of ``overrides`` laid over them key by key.
+def load_rules(overrides: Path | None = None, tried: Path | None = None) -> Rules:
+    """The packaged rules, with those of ``overrides`` laid over them key by key, and those that are only ``tried`` over these.
 
     Raises:
         ConfigurationError: the file is missing or not TOML, or one line for each wrong key or value.
     """
     packaged = resources.files("qbsf_pipeline").joinpath("rules.toml").read_text(encoding="utf-8")
     values = tomllib.loads(packaged, parse_float=Decimal)
-    if overrides is not None:
+    for option, path in (("QBSF_CONFIG", overrides), ("--rules", tried)):
+        if path is None:
+            continue
         try:
-            with overrides.open("rb") as file:
+            with path.open("rb") as file:
                 values = _laid_over(values, tomllib.load(file, parse_float=Decimal))
         except OSError as error:
-            raise ConfigurationError([f"QBSF_CONFIG: cannot read {overrides}: {error.strerror}"]) from error
+            raise ConfigurationError([f"{option}: cannot read {path}: {error.strerror}"]) from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigurationError([f"QBSF_CONFIG: {overrides} is not TOML: {error}"]) from error
+            raise ConfigurationError([f"{option}: {path} is not TOML: {error}"]) from error
     try:
         return Rules.model_validate(values)
     except ValidationError as error:
@@ -459,10 +612,14 @@ def _laid_over(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
 def _line(problem: Any, spell: Any) -> str:
     key = ".".join(spell(str(step)) for step in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
+    of_field = tuple(problem["loc"][:2]) == ("customers", "fields")
     if problem["type"] == "extra_forbidden":
+        if of_field and len(problem["loc"]) == 3:
+            return f"{key}: there is no such field; the fields are {', '.join(SyncFields.model_fields)}"
         return f"{key}: there is no such key"
     if problem["type"] == "missing":
-        return f"{key}: is missing"
+        owner = of_field and (len(problem["loc"]) == 3 or problem["loc"][-1] == "owner")
+        return f"{key}: is missing" + ("; name its owner, salesforce or quickbooks" if owner else "")
     found = problem.get("input")
     shown = str(found) if isinstance(found, Decimal) else repr(found)
     if any(word in key.lower() for word in ("secret", "token")):

@@ -15,11 +15,13 @@ SERVICES = ("salesforce", "quickbooks", "slack", "warehouse", "state")
 #: What decides, and what forms words and bodies: frames and rules in, frames and values out.
 PURE = (
     *PACKAGE.rglob("plan.py"),
+    *(PACKAGE / "invoices" / f"{name}.py" for name in ("bill_to", "history", "items", "lines", "messages", "payloads", "terms")),
+    PACKAGE / "invoices" / "validation.py",
     *(
-        PACKAGE / "invoices" / f"{name}.py"
-        for name in ("approval", "bill_to", "history", "items", "lines", "messages", "payloads", "remedies", "terms")
+        PACKAGE / "customers" / f"{name}.py"
+        for name in ("circumstances", "conversions", "deciding", "fields", "meanings", "payloads", "terms", "texts")
     ),
-    *(PACKAGE / "invoices" / f"{name}.py" for name in ("texts", "validation")),
+    *(PACKAGE / "flows" / f"{name}.py" for name in ("approval", "messages", "plans", "remedies")),
     *(PACKAGE / "customers" / "matching").glob("[!a_]*.py"),
     PACKAGE / "money.py",
     PACKAGE / "slack" / "blocks.py",

@@ -9,9 +9,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from qbsf_pipeline.definitions import build
-from qbsf_pipeline.invoices.automation import GATES
-from qbsf_pipeline.invoices.checks import plan_gates, source_gates
+from qbsf_pipeline.definitions import FLOWS, build
+from qbsf_pipeline.flows.source_gates import source_gates
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.reporting.statements import load_statements
 from qbsf_pipeline.resources import WAREHOUSE_POOL
@@ -26,8 +25,17 @@ EXTERNAL = {
     "salesforce_org/opportunity",
     "slack_workspace/finance_channel",
 }
+GROUPS = {"salesforce", "quickbooks", "customers", "invoices", "cleansing", "reporting", "written_to"}
 OWN = {
+    "cleansing/findings",
+    "cleansing/scores",
     "customers/matches",
+    "customers/reviews_page",
+    "customers/plan",
+    "customers/field_differences",
+    "customers/refusals",
+    "customers/pending",
+    "customers/pushed",
     "invoices/plan",
     "invoices/deals",
     "invoices/refusals",
@@ -36,6 +44,11 @@ OWN = {
     "invoices/pushed",
     "pipeline/state",
     "reporting/snapshot",
+}
+CUSTOMER_PLAN_INPUTS = {
+    "customers/matches",
+    *(f"salesforce/{name}" for name in ("opportunity", "account", "contact", "user", "organization")),
+    *(f"quickbooks/{name}" for name in ("invoice", "customer", "term", "vendor", "employee", "preferences", "company_info")),
 }
 PLAN_INPUTS = {
     "customers/matches",
@@ -121,15 +134,27 @@ def test_each_asset_comes_from_what_it_reads(specs: dict[str, dg.AssetSpec]) -> 
         "salesforce/opportunity",
         "quickbooks/invoice",
     }
-    assert deps(specs["pipeline/state"]) == {"invoices/pending", "invoices/pushed"}
+    in_step = {f"customers/{name}" for name in ("plan", "field_differences", "refusals")}
+    for name in in_step:
+        assert deps(specs[name]) == CUSTOMER_PLAN_INPUTS
+    assert deps(specs["customers/pending"]) == in_step
+    assert deps(specs["customers/pushed"]) == {
+        "customers/pending",
+        "customers/plan",
+        "salesforce/account",
+        "quickbooks/customer",
+    }
+    assert deps(specs["customers/reviews_page"]) == {"customers/matches", "invoices/pending"}
+    assert deps(specs["pipeline/state"]) == {f"{flow.name}/{name}" for flow in FLOWS for name in ("pending", "pushed")}
     assert deps(specs["reporting/snapshot"]) == {f"reporting/{one.name}" for one in load_statements()}
     for table in (*salesforce.TABLES, *quickbooks.TABLES):
         assert deps(specs[f"{table.schema}/{table.name}"]) == set()
 
 
 def test_the_lineage_runs_on_to_the_systems_that_are_written_to(specs: dict[str, dg.AssetSpec]) -> None:
+    shared = {"quickbooks_online/customer", "salesforce_org/account", "slack_workspace/finance_channel"}
     for name in EXTERNAL:
-        assert deps(specs[name]) == {"invoices/pushed"}
+        assert deps(specs[name]) == {"invoices/pushed", *(["customers/pushed"] if name in shared else [])}
         assert specs[name].group_name == "written_to"
 
 
@@ -137,12 +162,13 @@ def test_each_asset_tells_what_it_is_who_owns_it_and_where_it_belongs(specs: dic
     for name, spec in specs.items():
         assert len(spec.description or "") > 20, name
         assert spec.owners == ["team:finance-systems"], name
-        assert spec.group_name in {"salesforce", "quickbooks", "customers", "invoices", "reporting", "written_to"}, name
+        assert spec.group_name in GROUPS, name
         assert spec.kinds or name in EXTERNAL, name
 
 
 def test_each_table_shows_its_columns_with_their_meaning(specs: dict[str, dg.AssetSpec]) -> None:
-    for name in set(specs) - EXTERNAL - {"invoices/pending", "invoices/pushed", "pipeline/state", "reporting/snapshot"}:
+    in_state = {f"{flow.name}/{name}" for flow in FLOWS for name in ("pending", "pushed")}
+    for name in set(specs) - EXTERNAL - in_state - {"pipeline/state", "reporting/snapshot", "customers/reviews_page"}:
         schema = specs[name].metadata["dagster/column_schema"]
         columns = getattr(schema, "schema", schema).columns
         assert columns, name
@@ -157,8 +183,10 @@ def test_everything_that_opens_the_warehouse_is_in_the_pool_of_one(definitions: 
     graph = definitions.resolve_asset_graph()
     executable = [key for key in graph.get_all_asset_keys() if graph.get(key).is_executable]
     assert {text(key) for key in executable} == set(map(text, graph.get_all_asset_keys())) - EXTERNAL
-    assert {text(key): graph.get(key).pools for key in executable} == {text(key): {WAREHOUSE_POOL} for key in executable}
-    for checks in (source_gates, plan_gates):
+    # The page of reviews is made from the state alone.
+    opening = [key for key in executable if text(key) != "customers/reviews_page"]
+    assert {text(key): graph.get(key).pools for key in opening} == {text(key): {WAREHOUSE_POOL} for key in opening}
+    for checks in (source_gates, *(flow.plan_gates for flow in FLOWS)):
         assert checks.op.pool == WAREHOUSE_POOL
 
 
@@ -168,26 +196,51 @@ def test_runs_are_one_process_so_that_one_connection_is_open_at_a_time(definitio
             assert job.executor_def.name == "in_process", job.name
 
 
-def test_the_gates_are_the_blocking_checks_and_the_push_takes_all_of_them_along(definitions: dg.Definitions) -> None:
+def test_the_gates_are_the_blocking_checks_and_each_push_takes_its_own_along(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
-    gates = {key for definition in (source_gates, plan_gates) for key in definition.check_keys}
-    assert set(graph.asset_check_keys) == gates
-    assert GATES.resolve_checks(graph) == gates
-    for name in ("plan_invoices_only", "sync_invoices", "push_invoices"):
-        assert set(definitions.resolve_job_def(name).asset_layer.asset_graph.asset_check_keys) >= gates, name
+
+    def checks(name: str) -> set[dg.AssetCheckKey]:
+        return set(definitions.resolve_job_def(name).asset_layer.asset_graph.asset_check_keys)
+
+    every = {key for definition in (source_gates, *(flow.plan_gates for flow in FLOWS)) for key in definition.check_keys}
+    assert set(graph.asset_check_keys) == every
+    for name in ("plan_only", "sync"):
+        assert checks(name) == every, name
+    for flow in FLOWS:
+        own = {*source_gates.check_keys, *flow.plan_gates.check_keys}
+        assert flow.gates.resolve_checks(graph) == own
+        for name in (f"sync_{flow.name}", f"push_{flow.name}"):
+            assert checks(name) == own, name
 
 
-def test_each_job_makes_what_its_name_says_and_only_the_push_pushes(definitions: dg.Definitions) -> None:
+def test_each_job_makes_what_its_name_says_and_only_a_push_pushes_and_only_its_own_flow(definitions: dg.Definitions) -> None:
     def made(name: str) -> set[str]:
         layer = definitions.resolve_job_def(name).asset_layer
         return {text(key) for key in layer.selected_asset_keys}
 
     raw = {f"{table.schema}/{table.name}" for table in (*salesforce.TABLES, *quickbooks.TABLES)}
     reporting = {"pipeline/state", "reporting/snapshot", *(f"reporting/{one.name}" for one in load_statements())}
-    planned = {"customers/matches", "invoices/plan", "invoices/deals", "invoices/refusals", "invoices/notes"}
-    assert made("plan_invoices_only") == raw | planned
-    assert made("sync_invoices") == raw | planned | reporting | {"invoices/pending"}
+    invoices = {"customers/matches", *(f"invoices/{name}" for name in ("plan", "deals", "refusals", "notes"))}
+    customers = {f"customers/{name}" for name in ("matches", "plan", "field_differences", "refusals")}
+    asked = {"invoices/pending", "customers/reviews_page"}
+    assert made("plan_only") == raw | invoices | customers
+    assert made("sync") == raw | invoices | customers | asked | {"customers/pending"} | reporting
+    assert made("sync_invoices") == raw | invoices | reporting | asked
+    assert made("sync_customers") == raw | customers | reporting | {"customers/pending"}
     assert made("push_invoices") == reporting | {"invoices/pushed"}
+    assert made("push_customers") == reporting | {"customers/pushed"}
+    assert made("cleanse") == raw | {"customers/matches", "cleansing/findings", "cleansing/scores"}
+
+
+@pytest.mark.parametrize("flow", [flow.name for flow in FLOWS])
+def test_a_pass_of_one_flow_plans_and_makes_pending_only_that(flow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    clear_environment(monkeypatch)
+    (only,) = [one for one in FLOWS if one.name == flow]
+    definitions = build(load_settings(), flows=[only])
+    for name in ("sync", "plan_only"):
+        layer = definitions.resolve_job_def(name).asset_layer
+        assert {key.path[0] for key in layer.selected_asset_keys} & {"invoices"} == {"invoices"} & {flow}
+        assert (dg.AssetKey(["customers", "plan"]) in layer.selected_asset_keys) is (flow == "customers")
 
 
 @pytest.mark.parametrize("mode", ["sandbox", "dry_run", "approve", "live"])

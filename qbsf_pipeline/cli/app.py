@@ -24,7 +24,14 @@ COMMANDS = {
     "reject": ("Keep the next pushes from doing these writes.", "approvals", "reject"),
     "status": ("What was done last, how fresh the data is, and what waits for whom. Calls no service.", "status", "status"),
     "failures": ("Records that need a person: list, show, retry, dismiss.", "failures", "app"),
-    "review": ("Customer matches that wait for a person: list, show, link, create, ignore.", "reviews", "app"),
+    "review": ("Which customer an account is: what waits for a person, decide, take back, try rules.", "reviews", "app"),
+    "cleanse": ("Audit the records of both systems before launch. Changes nothing, and writes a workbook.", "cleanse", "cleanse"),
+    "doctor": (
+        "Check every credential, permission, custom field, preference and channel; say how to mend each.",
+        "doctor",
+        "doctor",
+    ),
+    "connect": ("First-time connection: quickbooks, salesforce.", "connect", "app"),
     "query": ("Run SQL against the published snapshot.", "query", "query"),
 }
 

@@ -1,4 +1,4 @@
-"""``qbsf approve`` and ``qbsf reject``: a person's word on a deal's plan, or on a whole plan that is larger than usual."""
+"""``qbsf approve`` and ``qbsf reject``: a person's word on what is planned for a record, or on a whole plan."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ from typing import Annotated
 
 import typer
 
+from qbsf_pipeline.cli.flow_tables import FLOW_TABLES, batches, plans
 from qbsf_pipeline.cli.options import Json, person
 from qbsf_pipeline.cli.output import print_json, say
 from qbsf_pipeline.errors import ConfigurationError
-from qbsf_pipeline.invoices.approval import batch_of
-from qbsf_pipeline.invoices.plan import PLAN
 from qbsf_pipeline.settings import Settings, load_settings
 from qbsf_pipeline.state.database import State
-from qbsf_pipeline.warehouse.connection import Warehouse, read_table
+from qbsf_pipeline.warehouse.connection import Warehouse
 
-PlanIds = Annotated[list[str], typer.Argument(metavar="PLAN_ID...", help="P-... of a deal, or B-... of the whole plan.")]
+PlanIds = Annotated[
+    list[str], typer.Argument(metavar="PLAN_ID...", help="P-... of a record, or B-... of a whole plan.")
+]
 Reason = Annotated[str | None, typer.Option("--reason", help="Why; kept with the decision.")]
 
 
 def approve(plan_id: PlanIds, reason: Reason = None, json: Json = False) -> None:
-    """Let the next push do these writes. What changes in the deal afterwards needs another approval."""
+    """Let the next push do these writes. What changes in the record afterwards needs another approval."""
     _decide(plan_id, "approved", reason, json)
 
 
 def reject(plan_id: PlanIds, reason: Reason = None, json: Json = False) -> None:
-    """Keep the next pushes from doing these writes, in every mode, as long as the deal stays as it is."""
+    """Keep the next pushes from doing these writes, in every mode, as long as the record stays as it is."""
     _decide(plan_id, "rejected", reason, json)
 
 
@@ -50,15 +51,14 @@ def _decide(plan_ids: list[str], decision: str, reason: str | None, json: bool) 
 
 
 def _known(settings: Settings, state: State) -> dict[str, str]:
-    """What can be decided now: plan ids with the deal's name, and the ids of whole plans."""
-    with Warehouse(settings.environment.warehouse_path).connection() as connection:
-        rows = read_table(connection, PLAN, ["plan_id", "label"])
+    """What can be decided now: plan ids with the record's name, and the ids of whole plans."""
     known: dict[str, str] = {}
-    for plan_id, label in rows.iter_rows():
-        known[plan_id] = label
-    if known:
-        known[batch_of(known)] = f"the whole plan, {rows.height} writes"
-    for entry in state.ledger.waiting("invoices"):
-        known.setdefault(entry.plan_id, entry.label)
-        known.setdefault(entry.batch, "the whole plan")
+    planned = plans(Warehouse(settings.environment.warehouse_path), FLOW_TABLES)
+    for name, batch in batches(planned).items():
+        known.update(planned[name].select("plan_id", "label").iter_rows())
+        known[batch] = f"the whole plan of {name}, {planned[name].height} writes"
+    for name in FLOW_TABLES:
+        for entry in state.ledger.waiting(name):
+            known.setdefault(entry.plan_id, entry.label)
+            known.setdefault(entry.batch, f"the whole plan of {name}")
     return known

@@ -16,6 +16,7 @@ class Flow(StrEnum):
     """The flows that can be run."""
 
     INVOICES = "invoices"
+    CUSTOMERS = "customers"
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,8 +17,8 @@ import dagster as dg
 
 from qbsf_pipeline import notices
 from qbsf_pipeline.cli.event_log import keep_open
-from qbsf_pipeline.definitions import build
-from qbsf_pipeline.invoices import automation
+from qbsf_pipeline.definitions import FLOWS, build
+from qbsf_pipeline.flows import automation
 from qbsf_pipeline.progress import progress
 from qbsf_pipeline.resources import Doors
 from qbsf_pipeline.settings import Settings
@@ -66,13 +67,21 @@ def dagster_home(settings: Settings) -> Path:
     return home
 
 
-def run_pass(settings: Settings, *, full: bool = False, as_of: date | None = None, plan_only: bool = False) -> PassResult:
+def run_pass(
+    settings: Settings,
+    *,
+    full: bool = False,
+    as_of: date | None = None,
+    plan_only: bool = False,
+    only: Collection[str] = (),
+) -> PassResult:
     """Pull, derive, check, plan, gate, push, notify: one pass, here and now.
 
     Args:
         full: read both systems whole.
         as_of: the day that counts as today.
         plan_only: stop after the plan and its checks; nothing becomes pending.
+        only: names of the flows to run; all where there is none.
 
     Raises:
         StateBusy: another pass of the command line does not end.
@@ -84,15 +93,19 @@ def run_pass(settings: Settings, *, full: bool = False, as_of: date | None = Non
     with doors.state.exclusive(PASS_LOCK, LONGEST_WAIT_SECONDS), instance_for(settings) as instance:
         keep_open(instance)
         reap_orphans(instance)
-        definitions = build(settings, console_level="CRITICAL")
-        job = automation.plan_job if plan_only else automation.sync_job
+        flows = [flow for flow in FLOWS if not only or flow.name in only]
+        definitions = build(settings, "CRITICAL", flows)
         config: dict[str, Any] = {op: {"config": {"full": full}} for op in ("pull_salesforce", "pull_quickbooks")}
-        config["plan_invoices"] = {"config": {"as_of": as_of.isoformat() if as_of else ""}}
-        _run(definitions, instance, job.name, {"ops": config}, result, doors)
+        for flow in flows:
+            config[f"plan_{flow.name}"] = {"config": {"as_of": as_of.isoformat() if as_of else ""}}
+        job = automation.PLAN_ONLY if plan_only else automation.SYNC
+        made = _run(definitions, instance, job, {"ops": config}, result, doors)
         if not plan_only and settings.mode.writes:
-            if not result.error and not result.closed and automation.waiting(doors):
-                result.pushed = True
-                _run(definitions, instance, automation.push_job.name, {}, result, doors)
+            for flow in flows:
+                # What stopped one flow says nothing about another.
+                if flow.pending in made and flow.waiting(doors):
+                    result.pushed = True
+                    _run(definitions, instance, flow.push_job_name, {}, result, doors)
             deliver_messages(doors, budget_seconds=60.0)
     return result
 
@@ -132,7 +145,8 @@ def _run(
     run_config: dict[str, Any],
     result: PassResult,
     doors: Doors,
-) -> None:
+) -> set[dg.AssetKey]:
+    """Run a job; returns the assets that it made."""
     tags = {PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}"}
     ran = definitions.resolve_job_def(job_name).execute_in_process(
         run_config={"loggers": {"console": {}}, **run_config}, instance=instance, tags=tags, raise_on_error=False
@@ -140,14 +154,16 @@ def _run(
     for event in ran.all_events:
         if event.event_type == dg.DagsterEventType.STEP_SUCCESS and event.step_key is not None:
             result.steps.append((event.step_key, event.step_success_data.duration_ms / 1000))
+    made = {event.asset_key for event in ran.get_asset_materialization_events() if event.asset_key is not None}
     if ran.success:
-        return
+        return made
     result.closed += notices.closed_checks(instance, ran.run_id)
     error = None if result.closed else notices.failed_reason(instance, ran.run_id) or "the run failed before its first step"
-    result.error = error
+    result.error = result.error or error
     if doors.settings.mode.writes:
         progress("telling of what stopped the pass")
         notices.tell_failed_run(doors, instance, ran.run_id, job_name, error)
+    return made
 
 
 def _lives_in_a_file(instance: dg.DagsterInstance) -> bool:

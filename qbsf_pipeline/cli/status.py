@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from qbsf_pipeline.cli.options import Json
+from qbsf_pipeline.cli.options import Flow, Json
 from qbsf_pipeline.cli.output import print_json, say, table
 from qbsf_pipeline.settings import load_settings
 from qbsf_pipeline.state.database import State
 from qbsf_pipeline.warehouse.connection import Warehouse, read_table
 from qbsf_pipeline.warehouse.raw import WATERMARKS
+
+FLOWS = tuple(flow.value for flow in Flow)
 
 
 def status(json: Json = False) -> None:
@@ -21,23 +23,12 @@ def status(json: Json = False) -> None:
     state = State.open(environment.state_url, environment.home)
     with Warehouse(environment.warehouse_path).connection() as connection:
         watermarks = read_table(connection, WATERMARKS).sort("table_name")
-    latest: dict[str, dict[str, Any]] = {}
-    for one in state.passes.recent("invoices", limit=50):
-        latest.setdefault(
-            one.trigger,
-            {
-                "step": one.trigger,
-                "begun_at": one.begun_at,
-                "ended_at": one.ended_at,
-                "outcome": one.outcome,
-                "counts": one.counts,
-            },
-        )
+    latest = {name: _latest_steps(state, name) for name in FLOWS}
     found: dict[str, Any] = {
         "mode": settings.mode.value,
         "home": str(environment.home),
         "snapshot": str(environment.snapshot_path) if environment.snapshot_path.exists() else None,
-        "flows": {"invoices": list(latest.values())},
+        "flows": latest,
         "watermarks": [
             {
                 "table": row["table_name"],
@@ -47,7 +38,7 @@ def status(json: Json = False) -> None:
             }
             for row in watermarks.iter_rows(named=True)
         ],
-        "writes": state.ledger.counts("invoices"),
+        "writes": {name: state.ledger.counts(name) for name in FLOWS},
         "open_failures": len(state.failures.list("open")),
         "open_reviews": len(state.reviews.list("open")),
         "messages": state.outbox.counts(),
@@ -61,19 +52,20 @@ def status(json: Json = False) -> None:
         return
     say(f"Mode {settings.mode.value}, files in {environment.home}", style="bold")
     say(f"Snapshot for analysts: {found['snapshot'] or 'none yet'}")
-    table(
-        "Last steps of flow invoices",
-        ("Step", "Begun", "Outcome", "Counts"),
-        (
+    for name, steps in latest.items():
+        table(
+            f"Last steps of flow {name}",
+            ("Step", "Begun", "Outcome", "Counts"),
             (
-                one["step"],
-                one["begun_at"],
-                one["outcome"] or "under way",
-                ", ".join(f"{n} {name}" for name, n in one["counts"].items() if n),
-            )
-            for one in latest.values()
-        ),
-    )
+                (
+                    one["step"],
+                    one["begun_at"],
+                    one["outcome"] or "under way",
+                    ", ".join(f"{n} {what}" for what, n in one["counts"].items() if n),
+                )
+                for one in steps
+            ),
+        )
     table(
         "Sources",
         ("Table", "Rows", "Read until", "Last full read"),
@@ -83,8 +75,9 @@ def status(json: Json = False) -> None:
         ),
         right=("Rows",),
     )
-    writes = ", ".join(f"{number} {name}" for name, number in state.ledger.counts("invoices").items()) or "none yet"
-    say(f"\nWrites: {writes}")
+    say("")
+    for name, counts in found["writes"].items():
+        say(f"Writes of {name}: " + (", ".join(f"{number} {state}" for state, number in counts.items()) or "none yet"))
     say(f"Failures open: {found['open_failures']} (qbsf failures) · reviews open: {found['open_reviews']} (qbsf review)")
     messages = ", ".join(f"{number} {name}" for name, number in state.outbox.counts().items()) or "none yet"
     say(f"Slack messages: {messages}")
@@ -98,3 +91,19 @@ def status(json: Json = False) -> None:
         ((name, found["api_calls_24h"].get(name, 0), number) for name, number in sorted(found["api_calls_30d"].items())),
         right=("Last 24 hours", "Last 30 days"),
     )
+
+
+def _latest_steps(state: State, flow: str) -> list[dict[str, Any]]:
+    latest: dict[str, dict[str, Any]] = {}
+    for one in state.passes.recent(flow, limit=50):
+        latest.setdefault(
+            one.trigger,
+            {
+                "step": one.trigger,
+                "begun_at": one.begun_at,
+                "ended_at": one.ended_at,
+                "outcome": one.outcome,
+                "counts": one.counts,
+            },
+        )
+    return list(latest.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -10,11 +11,13 @@ from typing import Any
 import polars as pl
 import typer
 
+from qbsf_pipeline.cli.flow_tables import chosen, refusals
 from qbsf_pipeline.cli.options import AsOf, Flows, Full, Json, day
 from qbsf_pipeline.cli.output import complain, print_json, progress_shown, say, table
 from qbsf_pipeline.cli.services import services_for
+from qbsf_pipeline.customers.fields import LABELS
 from qbsf_pipeline.errors import SYSTEM_NAMES
-from qbsf_pipeline.invoices.plan import DEALS, NOTES, PLAN, REFUSALS
+from qbsf_pipeline.invoices.plan import DEALS, NOTES, PLAN
 from qbsf_pipeline.money import format_amount, parse_json
 from qbsf_pipeline.settings import Mode, Settings, load_settings
 from qbsf_pipeline.state.database import State
@@ -36,6 +39,7 @@ class PassReport:
     planned: int
     invoices: list[dict[str, Any]]
     customers: dict[str, int]
+    changes: list[dict[str, Any]]
     refused: list[dict[str, Any]]
     unfinished: list[dict[str, Any]]
     notes: list[dict[str, Any]]
@@ -48,7 +52,8 @@ class PassReport:
     @property
     def changed_anything(self) -> bool:
         """Whether this pass wrote to any system."""
-        return bool(self.invoices or self.customers.get("created") or self.customers.get("written_back"))
+        customers = self.customers
+        return bool(self.invoices or customers["created"] or customers["changed"] or customers["written_back"])
 
     @property
     def exit_code(self) -> int:
@@ -66,7 +71,7 @@ def sync(flow: Flows = None, as_of: AsOf = None, full: Full = False, json: Json 
     """
     today = day(as_of, "--as-of")
     with services_for(load_settings()) as settings:
-        report = run_and_report(settings, full=full, as_of=today, quiet=json)
+        report = run_and_report(settings, full=full, as_of=today, quiet=json, only=flow or ())
     if json:
         print_json(report.__dict__ | {"exit_code": report.exit_code})
     else:
@@ -74,15 +79,17 @@ def sync(flow: Flows = None, as_of: AsOf = None, full: Full = False, json: Json 
     raise typer.Exit(report.exit_code)
 
 
-def run_and_report(settings: Settings, *, full: bool = False, as_of: Any = None, quiet: bool = False) -> PassReport:
+def run_and_report(
+    settings: Settings, *, full: bool = False, as_of: Any = None, quiet: bool = False, only: Collection[str] = ()
+) -> PassReport:
     """Run one pass with progress shown, and gather what came of it."""
     begun = datetime.now(UTC)
     with progress_shown(quiet):
         from qbsf_pipeline.cli.passes import run_pass  # Dagster takes seconds to import: say something first
 
-        result = run_pass(settings, full=full, as_of=as_of)
+        result = run_pass(settings, full=full, as_of=as_of, only=only)
     state = State.open(settings.environment.state_url, settings.environment.home)
-    return gather(settings, state, begun, result.error, result.closed, result.steps)
+    return gather(settings, state, begun, result.error, result.closed, result.steps, only)
 
 
 def gather(
@@ -92,11 +99,17 @@ def gather(
     error: str | None,
     closed: list[tuple[str, str]],
     steps: list[tuple[str, float]],
+    only: Collection[str] = (),
 ) -> PassReport:
-    """What stands in the warehouse, the ledger and the meters after a pass that began at ``begun``."""
-    with Warehouse(settings.environment.warehouse_path).connection() as connection:
+    """What stands in the warehouse, the ledger and the meters after a pass that began at ``begun``.
+
+    Args:
+        only: the flows that ran; all where there is none.
+    """
+    flows = chosen(only)
+    warehouse = Warehouse(settings.environment.warehouse_path)
+    with warehouse.connection() as connection:
         deals = read_table(connection, DEALS)
-        refusals = read_table(connection, REFUSALS)
         notes = read_table(connection, NOTES)
         plan = read_table(connection, PLAN)
     done = state.ledger.done_since(begun)
@@ -121,25 +134,37 @@ def gather(
             }
         )
     dismissed = {failure.problem.source_id for failure in state.failures.list("dismissed")}
-    refused = [
-        {name: row[name] for name in ("opportunity_id", "deal", "account_name", "code", "reason", "remedy")}
-        for row in refusals.filter(~pl.col("opportunity_id").is_in(list(dismissed)))
-        .sort("deal", "position")
-        .iter_rows(named=True)
-    ]
+    refused = [row for row in refusals(warehouse, flows) if row["record_id"] not in dismissed]
     unfinished = [
         {
             "write": entry.operation,
-            "deal": entry.label,
+            "record": entry.label,
             "status": entry.status,
             "why": entry.error_message,
             "code": entry.error_code,
         }
-        for entry in state.ledger.unfinished("invoices")
+        for name in flows
+        for entry in state.ledger.unfinished(name)
         if (entry.opportunity_id or entry.source_id) not in dismissed
+    ]
+    changes = [
+        {
+            "journal_id": entry.journal_id,
+            "account": entry.account_name,
+            "customer": entry.customer_name,
+            "field": LABELS.get(entry.field, entry.field),
+            "salesforce": entry.salesforce_value,
+            "quickbooks": entry.quickbooks_value,
+            "winner": entry.winner,
+            "kind": entry.kind,
+            "status": entry.status,
+            "why": entry.rule,
+        }
+        for entry in state.journal.list(since=begun)
     ]
     customers = {
         "created": sum(1 for entry in done if entry.operation == "create_customer"),
+        "changed": sum(1 for entry in done if entry.operation == "update_customer"),
         "matched": plan.filter(
             (pl.col("operation") == "create_invoice") & ~pl.col("payload").str.contains('"$customer:', literal=True)
         )
@@ -152,7 +177,8 @@ def gather(
     # What a person rejected waits for nobody.
     open_writes = [
         entry
-        for entry in state.ledger.waiting("invoices")
+        for name in flows
+        for entry in state.ledger.waiting(name)
         if (decisions.get(entry.plan_id) or decisions.get(entry.batch or "")) != "rejected"
     ]
     waiting = len(open_writes) if settings.mode.writes else 0
@@ -169,6 +195,7 @@ def gather(
         planned=plan.filter(pl.col("operation") == "create_invoice").height,
         invoices=invoices,
         customers=customers,
+        changes=changes,
         refused=refused,
         unfinished=unfinished,
         notes=notes.join(deals.select("opportunity_id", "deal"), on="opportunity_id", how="left").to_dicts(),
@@ -215,18 +242,26 @@ def show(report: PassReport, settings: Settings) -> None:
     if report.invoices:
         say(f"\nCustomers: {report.customers['matched']} matched, {report.customers['created']} created.")
     table(
-        "Refused: each of these deals waits until it is mended",
-        ("Deal", "What is wrong", "What to do"),
-        _once_by_deal([(one["deal"], one["reason"], one["remedy"]) for one in report.refused]),
+        "Customers put in step",
+        ("Customer", "Field", "In Salesforce", "In QuickBooks", "What was done"),
+        (
+            (one["customer"], one["field"], _shown(one["salesforce"]), _shown(one["quickbooks"]), _said(one))
+            for one in report.changes
+        ),
+    )
+    table(
+        "Refused: each of these waits until it is mended",
+        ("Record", "What is wrong", "What to do"),
+        _once_by_record([(one["record"], one["reason"], one["remedy"]) for one in report.refused]),
     )
     table(
         "Not finished",
-        ("Deal", "Write", "State", "Why"),
-        ((one["deal"], str(one["write"]).replace("_", " "), one["status"], one["why"]) for one in report.unfinished),
+        ("Record", "Write", "State", "Why"),
+        ((one["record"], str(one["write"]).replace("_", " "), one["status"], one["why"]) for one in report.unfinished),
     )
     table("Mended by rule", ("Deal", "What"), ((one.get("deal"), one.get("text")) for one in report.notes))
     if report.error is None and not report.changed_anything and not report.closed:
-        say("\nNothing changed: every deal that can be invoiced has its invoice.", style="green")
+        say("\nNothing changed: every deal that can be invoiced has its invoice, every customer is in step.", style="green")
     if report.held and report.mode == Mode.APPROVE.value:
         say(f"\n{report.held} writes wait: look with qbsf plan, then qbsf approve PLAN_ID.")
     say(f"\nSlack: {report.messages['sent']} messages sent, {report.messages['waiting']} waiting.")
@@ -251,10 +286,24 @@ def _next(report: PassReport, settings: Settings) -> None:
         say("  qbsf dev                   the same with the Dagster UI, running by itself")
 
 
-def _once_by_deal(rows: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+def _once_by_record(rows: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
     shown: list[tuple[str, str, str]] = []
     last = None
-    for deal, reason, remedy in rows:
-        shown.append(("" if deal == last else deal, reason, remedy))
-        last = deal
+    for record, reason, remedy in rows:
+        shown.append(("" if record == last else record, reason, remedy))
+        last = record
     return shown
+
+
+def _shown(value: str | None) -> str:
+    """A value of the journal (JSON) as one line."""
+    found = parse_json(value) if value else None
+    if isinstance(found, dict):
+        found = ", ".join(str(part) for part in found.values() if part)
+    return "" if found is None else str(found).replace("\n", ", ")
+
+
+def _said(change: dict[str, Any]) -> str:
+    if change["winner"] == "none" or change["status"] == "reported":
+        return "reported"
+    return f"{SYSTEM_NAMES[change['winner']]}'s value: {change['status']}"

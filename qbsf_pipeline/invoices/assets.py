@@ -1,18 +1,25 @@
 """The assets of the invoice flow: the plan, what of it waits in the ledger, what was pushed, and where it went."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import dagster as dg
 import polars as pl
 
-from qbsf_pipeline.customers.matching.plan import MATCHES, RULE_VERSION
+from qbsf_pipeline.customers.matching.plan import MATCHES
 from qbsf_pipeline.customers.matching.plan import REVIEWS as CUSTOMER_REVIEWS
-from qbsf_pipeline.invoices.approval import batch_of
+from qbsf_pipeline.customers.matching.remember import remember_links
+from qbsf_pipeline.customers.matching.side_by_side import details_of
+from qbsf_pipeline.customers.matching.tell import tell_reviews
+from qbsf_pipeline.flows.approval import batch_of
+from qbsf_pipeline.flows.outages import tell_outages
+from qbsf_pipeline.flows.plan_assets import PlanConfig, plan_spec
+from qbsf_pipeline.flows.plans import company_today, kept_keys, planned_writes
+from qbsf_pipeline.flows.problems import entries_to_tell, tell_problems
 from qbsf_pipeline.invoices.plan import (
     DEALS,
+    FLOW,
     GENERATIONS,
     INVOICE_LINKS,
     LEDGER,
@@ -23,23 +30,21 @@ from qbsf_pipeline.invoices.plan import (
     PlanParameters,
     plan_invoices,
 )
-from qbsf_pipeline.invoices.push import FLOW, PushContext, PushOutcome, push
+from qbsf_pipeline.invoices.push import PushContext, PushOutcome, push
 from qbsf_pipeline.invoices.references import DocumentNumbers, highest_number
-from qbsf_pipeline.invoices.tell import problems_of, tell_invoices, tell_problems
+from qbsf_pipeline.invoices.tell import WORDS, problems_of, tell_invoices
+from qbsf_pipeline.invoices.validation import CUSTOMER_IN_REVIEW
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.progress import progress
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.resources import WAREHOUSE_POOL, Doors, DoorsResource, WarehouseResource
 from qbsf_pipeline.salesforce import objects as salesforce
-from qbsf_pipeline.state.ledger import LedgerEntry, PlannedWrite
-from qbsf_pipeline.state.links import CustomerLink, LinkConflict
 from qbsf_pipeline.state.reviews import ReviewCase
-from qbsf_pipeline.steps import deliver_messages, step, tell_back, tell_down
+from qbsf_pipeline.steps import deliver_messages, step, tell_back
 from qbsf_pipeline.warehouse.assets import OWNERS, table_key
 from qbsf_pipeline.warehouse.connection import read_table, replace_rows
-from qbsf_pipeline.warehouse.preview import column_schema, preview_of
+from qbsf_pipeline.warehouse.preview import preview_of
 from qbsf_pipeline.warehouse.raw import WATERMARKS, upsert_rows
-from qbsf_pipeline.warehouse.tables import TableSchema
 
 PENDING_KEY = dg.AssetKey(["invoices", "pending"])
 PUSHED_KEY = dg.AssetKey(["invoices", "pushed"])
@@ -74,34 +79,18 @@ _QUICKBOOKS_INPUTS = (
 _INPUT_NAMES = {"class": "class_", "account": "quickbooks_account"}
 
 
-class PlanConfig(dg.Config):
-    """``as_of``: the day that counts as today (ISO); empty for today in the company's time zone."""
-
-    as_of: str = ""
-
-
-def _spec(table: TableSchema, description: str, deps: list[dg.AssetKey]) -> dg.AssetSpec:
-    return dg.AssetSpec(
-        table_key(table),
-        deps=deps,
-        group_name="invoices",
-        kinds={"duckdb", "polars"},
-        owners=OWNERS,
-        description=description,
-        metadata={"dagster/column_schema": column_schema(table), "dagster/table_name": f"{table.schema}.{table.name}"},
-    )
-
-
 _PLAN_DEPS = [table_key(table) for table in (*_SALESFORCE_INPUTS, *_QUICKBOOKS_INPUTS, MATCHES)]
 
 
 @dg.multi_asset(
     name="plan_invoices",
     specs=[
-        _spec(PLAN, "Every write that the next push would do, one row each, with its payload and its reason.", _PLAN_DEPS),
-        _spec(DEALS, "Every won deal and what becomes of it: planned, refused, waiting, invoiced or before go-live.", _PLAN_DEPS),
-        _spec(REFUSALS, "Deals that cannot be invoiced, one row for each reason, with what to do.", _PLAN_DEPS),
-        _spec(NOTES, "What was mended by rule on the way, and told.", _PLAN_DEPS),
+        plan_spec(PLAN, "Every write that the next push would do, one row each, with its payload and its reason.", _PLAN_DEPS),
+        plan_spec(
+            DEALS, "Every won deal and what becomes of it: planned, refused, waiting, invoiced, before go-live.", _PLAN_DEPS
+        ),
+        plan_spec(REFUSALS, "Deals that cannot be invoiced, one row for each reason, with what to do.", _PLAN_DEPS),
+        plan_spec(NOTES, "What was mended by rule on the way, and told.", _PLAN_DEPS),
     ],
     pool=WAREHOUSE_POOL,
 )
@@ -166,10 +155,10 @@ def pending(context: dg.AssetExecutionContext, doors: DoorsResource, warehouse: 
             questions = read_table(connection, CUSTOMER_REVIEWS)
         writes = planned_writes(plan)
         batch = batch_of([write.plan_id for write in writes])
+        cases = _cases(opened, questions, deals)
         with state.transaction():
             enqueued = state.ledger.enqueue(writes, batch, now)
             withdrawn = state.ledger.withdraw(FLOW, kept_keys(writes, state.ledger.waiting(FLOW), state.ledger.lookup), now)
-            cases = review_cases(questions, deals)
             state.reviews.open_or_refresh(cases, now)
             state.reviews.close_missing([case.account_id for case in cases], now)
         if not state.ledger.waiting(FLOW) and not state.ledger.sending(FLOW):
@@ -182,6 +171,7 @@ def pending(context: dg.AssetExecutionContext, doors: DoorsResource, warehouse: 
             "refreshed": enqueued.refreshed,
             "withdrawn": len(withdrawn),
             "need a person": _tell_problems(opened),
+            "questions asked": tell_reviews(state, opened.settings, opened.salesforce.instance_url, now),
         }
         # The push must not wait for Slack's pace of one message a second: what is left goes out after it.
         deliver_messages(opened, budget_seconds=2.0)
@@ -209,7 +199,7 @@ def pushed(context: dg.AssetExecutionContext, doors: DoorsResource, warehouse: W
     with step(opened, FLOW, "push", context.run_id) as report:
         with state.exclusive(PUSH_LOCK, 300):
             outcome = _push(opened)
-        _tell_outages(opened, outcome)
+        tell_outages(opened, FLOW, outcome.unavailable)
         told = tell_invoices(state, opened.settings, opened.salesforce.instance_url, opened.now())
         report.counts = {
             "customers created": outcome.count("Customer"),
@@ -236,94 +226,60 @@ def pushed(context: dg.AssetExecutionContext, doors: DoorsResource, warehouse: W
     )
 
 
-def _external(system: str, name: str, description: str) -> dg.AssetSpec:
-    return dg.AssetSpec(
-        dg.AssetKey([system, name]), deps=[PUSHED_KEY], group_name="written_to", description=description, owners=OWNERS
-    )
-
-
-#: Where the writes go: systems outside, shown so that the lineage runs from Salesforce to QuickBooks and back.
-EXTERNAL_SYSTEMS = [
-    _external("quickbooks_online", "customer", "Customers in QuickBooks that were created for accounts."),
-    _external("quickbooks_online", "invoice", "Invoices in QuickBooks, with the marker of their deal, mailed by QuickBooks."),
-    _external("salesforce_org", "account", "The QuickBooks customer id on the account."),
-    _external("salesforce_org", "opportunity", "Invoice id, number, link, status and balance on the deal."),
-    _external("slack_workspace", "finance_channel", "One summary for each pass, one message for each deal that needs a person."),
-]
-
-
 # Between the frames and the state
 
 
-def company_today(company_info: pl.DataFrame, organization: pl.DataFrame, now: datetime) -> date:
-    """Today in the time zone of the QuickBooks company, else of the Salesforce org, else UTC.
+def review_cases(
+    questions: pl.DataFrame, deals: pl.DataFrame, details: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[ReviewCase]:
+    """The accounts that a person must match because won deals wait for it, with how much waits; and those whose link a person
+    took back, deals or none.
 
     Args:
-        company_info: time_zone (IANA name), at most one row.
-        organization: time_zone, at most one row.
-        now: aware UTC.
-    """
-    for frame in (company_info, organization):
-        for name in frame.get_column("time_zone").to_list():
-            try:
-                return now.astimezone(ZoneInfo(str(name))).date()
-            except (ZoneInfoNotFoundError, ValueError):
-                continue
-    return now.date()
-
-
-def planned_writes(plan: pl.DataFrame) -> list[PlannedWrite]:
-    """The rows of a plan as the ledger takes them."""
-    return [PlannedWrite(**{**row, "depends_on": tuple((row["depends_on"] or "").split())}) for row in plan.iter_rows(named=True)]
-
-
-def kept_keys(
-    writes: list[PlannedWrite], waiting: list[LedgerEntry], lookup: Callable[[Iterable[str]], Mapping[str, LedgerEntry]]
-) -> set[str]:
-    """Which waiting writes stay in the queue: those of the plan, and what follows an object that exists already.
-
-    A deal that has its invoice is not planned again, but its e-mail and its write-backs must still be carried out.
-    """
-    planned = {write.key for write in writes}
-    others = [entry for entry in waiting if entry.key not in planned]
-    dependencies = lookup({key for entry in others for key in entry.depends_on})
-    follows = {
-        entry.key
-        for entry in others
-        if entry.depends_on
-        and any(dependencies[key].status in ("done", "sending") for key in entry.depends_on if key in dependencies)
-        and entry.operation not in ("create_invoice", "create_customer", "create_item")
-    }
-    return planned | follows
-
-
-def review_cases(questions: pl.DataFrame, deals: pl.DataFrame) -> list[ReviewCase]:
-    """The accounts that a person must match because won deals wait for it, with how much waits.
-
-    Args:
-        questions: account_id, account_name, question, candidates (JSON list).
+        questions: account_id, account_name, question, candidates (JSON list), undone.
         deals: account_id, outcome, amount, currency.
+        details: both records side by side, by account id.
     """
     waiting = (
         deals.filter(pl.col("outcome") == "waiting")
         .group_by("account_id")
         .agg(pl.len().alias("deals"), pl.col("amount").sum(), pl.col("currency").unique())
     )
+    asked = questions.join(waiting, on="account_id", how="left").filter(
+        pl.col("deals").is_not_null() | pl.col("undone").fill_null(False)
+    )
     cases: list[ReviewCase] = []
-    for row in questions.join(waiting, on="account_id").sort("account_name").iter_rows(named=True):
-        one_currency = row["currency"][0] if len(row["currency"]) == 1 else None
+    for row in asked.sort("account_name", "account_id").iter_rows(named=True):
+        currencies = row["currency"] or []
+        one_currency = currencies[0] if len(currencies) == 1 else None
         cases.append(
             ReviewCase(
                 account_id=row["account_id"],
-                account_name=row["account_name"],
+                account_name=row["account_name"] or row["account_id"],
                 question=row["question"],
                 candidates=parse_json(row["candidates"]),
-                deals_waiting=row["deals"],
+                deals_waiting=row["deals"] or 0,
                 amount_waiting=row["amount"] if one_currency is not None else None,
                 currency=one_currency,
+                details=(details or {}).get(row["account_id"]),
             )
         )
     return cases
+
+
+def _cases(opened: Doors, questions: pl.DataFrame, deals: pl.DataFrame) -> list[ReviewCase]:
+    """What is asked now, with both records side by side: only for these, for that is large."""
+    asked = [case.account_id for case in review_cases(questions, deals)]
+    if not asked:
+        return []
+    with opened.warehouse.connection() as connection:
+        accounts, contacts, customers = (
+            read_table(connection, table, table.columns_without_record)
+            for table in (salesforce.ACCOUNT, salesforce.CONTACT, quickbooks.CUSTOMER)
+        )
+    waiting = deals.filter(pl.col("outcome") == "waiting")
+    shown = details_of(questions.filter(pl.col("account_id").is_in(asked)), accounts, contacts, customers, waiting)
+    return review_cases(questions, deals, shown)
 
 
 def _inputs(opened: Doors) -> InvoiceInputs:
@@ -351,38 +307,12 @@ def _inputs(opened: Doors) -> InvoiceInputs:
 
 def _remember_matches(opened: Doors, plan: pl.DataFrame, matches: pl.DataFrame, now: datetime) -> None:
     """Keep the link of every account that is about to be invoiced, so that it never depends on names again."""
-    accounts = plan.filter(pl.col("operation") == "create_invoice").select("account_id").unique()
-    linked = matches.filter((pl.col("outcome") == "linked") & (pl.col("method") != "link")).join(
-        accounts, on="account_id", how="semi"
-    )
-    for row in linked.iter_rows(named=True):
-        try:
-            opened.state.links.link_customer(
-                CustomerLink(
-                    account_id=row["account_id"],
-                    customer_id=row["customer_id"],
-                    method=row["method"],
-                    decided_by=RULE_VERSION,
-                    decided_at=now,
-                    score=row["score"],
-                    evidence=parse_json(row["evidence"] or "{}"),
-                    rule_version=RULE_VERSION,
-                )
-            )
-        except LinkConflict as conflict:
-            progress(str(conflict))
-
-
-def _tell_outages(opened: Doors, outcome: PushOutcome) -> None:
-    """Say once that a service takes no writes, or leaves them unanswered, and once that it takes them again."""
-    for system in ("quickbooks", "salesforce"):
-        lost = sum(1 for entry in opened.state.ledger.sending(FLOW) if entry.target_system == system)
-        reason = f"{lost} write{'s were' if lost != 1 else ' was'} sent without an answer" if lost else None
-        reason = outcome.unavailable.get(system) or reason
-        if reason is not None:
-            tell_down(opened, system, reason, writing=True)
-        else:
-            tell_back(opened, system, writing=True)
+    invoiced = plan.filter(pl.col("operation") == "create_invoice").get_column("account_id").drop_nulls().unique().to_list()
+    with opened.warehouse.connection() as connection:
+        accounts = read_table(connection, salesforce.ACCOUNT, ["id", "is_deleted", "master_record_id"])
+    field = opened.settings.rules.salesforce.account.customer_id
+    for conflict in remember_links(opened.state, matches, accounts, invoiced, field, now):
+        progress(conflict)
 
 
 def _tell_problems(opened: Doors) -> int:
@@ -391,20 +321,18 @@ def _tell_problems(opened: Doors) -> int:
         plan = read_table(connection, PLAN, ["key"])
         deals = read_table(connection, DEALS, ["opportunity_id", "outcome"])
     planned = set(plan.get_column("key").to_list())
-    down = {outage.partition(":")[0] for outage in opened.state.services.down()}
     dead_deals = set(deals.filter(pl.col("outcome") == "dead").get_column("opportunity_id").to_list())
     entries = [
         entry
-        for status in ("failed", "dead")
-        for entry in opened.state.ledger.entries(flow=FLOW, status=status)
-        # What waits for a service that is down was told with the outage.
-        if not (status == "failed" and entry.target_system in down)
+        for entry in entries_to_tell(opened.state, FLOW)
         if entry.key in planned
         or entry.opportunity_id in dead_deals
         or entry.operation not in ("create_invoice", "create_customer", "create_item")
     ]
     problems = problems_of(refusals, entries, opened.salesforce.instance_url)
-    return tell_problems(opened.state, opened.settings, problems, opened.now())
+    # Accounts in review are asked about in a message of their own.
+    asked = frozenset({CUSTOMER_IN_REVIEW})
+    return tell_problems(opened.state, opened.settings, problems, FLOW, WORDS, opened.now(), told_elsewhere=asked)
 
 
 def _push(opened: Doors) -> PushOutcome:

@@ -1,108 +1,25 @@
-"""The gates before invoices: what must hold of the plan, and of what it was derived from, or nothing is pushed.
-
-Each gate is a pure function over frames that says in a sentence what it found; the shells that Dagster runs read the frames
-and report the outcome on the asset that the gate protects. The same checks run twice: before the plan reaches the ledger,
-and again in the run that pushes.
+"""The gates before invoices: what must hold of the plan, or nothing of it is pushed. Those over what was pulled are in
+:mod:`qbsf_pipeline.flows.source_gates`.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date
 from decimal import Decimal
-from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from qbsf_pipeline.errors import SYSTEM_NAMES
-from qbsf_pipeline.invoices.approval import batch_of
+from qbsf_pipeline.flows.approval import batch_of
+from qbsf_pipeline.flows.gates import GateOutcome, check_result, check_spec, keys_are_unique, not_begun_yet, some
 from qbsf_pipeline.invoices.plan import PLAN
 from qbsf_pipeline.money import format_amount, parse_json, to_cents
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.resources import WAREHOUSE_POOL, DoorsResource, WarehouseResource
 from qbsf_pipeline.salesforce import objects as salesforce
-from qbsf_pipeline.settings import GateRules, PullRules, Rules
-from qbsf_pipeline.state.ledger import LedgerEntry
+from qbsf_pipeline.settings import GateRules, Rules
 from qbsf_pipeline.warehouse.connection import read_table
-from qbsf_pipeline.warehouse.raw import WATERMARKS
 
-OPPORTUNITY_KEY = dg.AssetKey(["salesforce", "opportunity"])
-INVOICE_KEY = dg.AssetKey(["quickbooks", "invoice"])
 PLAN_KEY = dg.AssetKey(["invoices", "plan"])
-
-
-@dataclass(frozen=True)
-class GateOutcome:
-    """Whether a gate is open, the sentence that says why, and figures for the UI."""
-
-    name: str
-    open: bool
-    text: str
-    figures: Mapping[str, Any] = field(default_factory=dict)
-
-
-# Gates over what was pulled
-
-
-def sources_are_fresh(watermarks: pl.DataFrame, system: str, rules: GateRules, now: datetime) -> GateOutcome:
-    """A system was read within ``fresh_within_minutes``; one pull writes all of its tables together.
-
-    The sentence stays the same while nothing is read, so that a gate that stays closed is told once.
-
-    Args:
-        watermarks: table_name, pulled_at (UTC).
-    """
-    name = f"{system}_is_fresh"
-    rows = watermarks.filter(pl.col("table_name").str.starts_with(f"{system}."))
-    if rows.is_empty():
-        return GateOutcome(name, False, f"{SYSTEM_NAMES[system]} was never read. Run qbsf sync.")
-    newest = rows.get_column("pulled_at").max()
-    age = now - newest if isinstance(newest, datetime) else timedelta.max
-    fresh = age <= timedelta(minutes=rules.fresh_within_minutes)
-    minutes = int(age.total_seconds() // 60)
-    read_at = f"{newest:%Y-%m-%d %H:%M} UTC" if isinstance(newest, datetime) else "never"
-    allowed = f"at most {rules.fresh_within_minutes} minutes ago is allowed"
-    text = f"{SYSTEM_NAMES[system]} was last read at {read_at}; {allowed}." + ("" if fresh else " Run qbsf sync.")
-    return GateOutcome(name, fresh, text, {"minutes": minutes})
-
-
-def sources_lost_no_rows(watermarks: pl.DataFrame, system: str, rules: PullRules) -> GateOutcome:
-    """No complete read of a system's tables found suspiciously fewer rows than the warehouse holds.
-
-    Args:
-        watermarks: table_name, rows_lost, rows_before.
-    """
-    name = f"{system}_lost_no_rows"
-    lost = watermarks.filter(pl.col("table_name").str.starts_with(f"{system}.") & (pl.col("rows_lost") > 0))
-    if lost.is_empty():
-        return GateOutcome(name, True, f"No table of {SYSTEM_NAMES[system]} lost rows.")
-    found = ", ".join(
-        f"{row['table_name']} lost {row['rows_lost']} of {row['rows_before']} rows" for row in lost.sort("table_name").to_dicts()
-    )
-    text = (
-        f"{found} in the last full read. Missing permissions look like this. If the records are really gone, raise "
-        f"pull.largest_shrink_share (now {rules.largest_shrink_share}) in QBSF_CONFIG for one pass."
-    )
-    return GateOutcome(name, False, text, {"tables": lost.height})
-
-
-def ids_are_unique(frame: pl.DataFrame, name: str, what: str) -> GateOutcome:
-    """The column ``id`` holds no value twice."""
-    doubles = frame.group_by("id").len().filter(pl.col("len") > 1)
-    text = (
-        f"{frame.height} {what}, each id once." if doubles.is_empty() else f"{doubles.height} ids of {what} occur more than once."
-    )
-    return GateOutcome(name, doubles.is_empty(), text, {"rows": frame.height})
-
-
-# Gates over the plan
-
-
-def keys_are_unique(plan: pl.DataFrame) -> GateOutcome:
-    """No write is planned twice."""
-    doubles = plan.group_by("key").len().filter(pl.col("len") > 1)
-    text = f"{plan.height} writes, each once." if doubles.is_empty() else f"{doubles.height} writes are planned more than once."
-    return GateOutcome("no_write_is_planned_twice", doubles.is_empty(), text, {"writes": plan.height})
 
 
 def no_deal_is_billed_twice(plan: pl.DataFrame, opportunities: pl.DataFrame, invoices: pl.DataFrame) -> GateOutcome:
@@ -143,7 +60,7 @@ def every_invoice_has_a_confirmed_customer(plan: pl.DataFrame, customers: pl.Dat
     text = (
         f"{rows.height} invoices, each for a confirmed customer."
         if not wrong
-        else f"{len(wrong)} invoices have no confirmed customer: {_some(wrong)}."
+        else f"{len(wrong)} invoices have no confirmed customer: {some(wrong)}."
     )
     return GateOutcome("every_invoice_has_a_confirmed_customer", not wrong, text)
 
@@ -167,7 +84,7 @@ def totals_equal_the_deals(plan: pl.DataFrame, line_items: pl.DataFrame) -> Gate
     text = (
         f"{rows.height} invoices equal their deals to the cent."
         if not wrong
-        else f"{len(wrong)} invoices differ from their deals: {_some(wrong)}."
+        else f"{len(wrong)} invoices differ from their deals: {some(wrong)}."
     )
     return GateOutcome("totals_equal_the_deals", not wrong, text)
 
@@ -189,7 +106,7 @@ def only_own_fields_are_written(plan: pl.DataFrame, rules: Rules) -> GateOutcome
     wrong: set[str] = set()
     for target, payload in plan.filter(pl.col("target_system") == "salesforce").select("target_object", "payload").iter_rows():
         wrong |= {f"{target}.{name}" for name in parse_json(payload) if name not in allowed.get(target, set())}
-    text = "Only fields that QuickBooks owns are written." if not wrong else f"Fields of another owner: {_some(sorted(wrong))}."
+    text = "Only fields that QuickBooks owns are written." if not wrong else f"Fields of another owner: {some(sorted(wrong))}."
     return GateOutcome("only_own_fields_are_written", not wrong, text)
 
 
@@ -235,7 +152,7 @@ def currencies_agree(plan: pl.DataFrame, customers: pl.DataFrame, preferences: p
     text = (
         f"{rows.height} invoices are in their customers' currencies."
         if not wrong
-        else f"{len(wrong)} invoices are in another currency than their customer: {_some(wrong)}."
+        else f"{len(wrong)} invoices are in another currency than their customer: {some(wrong)}."
     )
     return GateOutcome("currencies_agree", not wrong, text)
 
@@ -277,74 +194,17 @@ def within_blast_radius(
     return GateOutcome("within_blast_radius", False, text, figures)
 
 
-def not_begun_yet(plan: pl.DataFrame, known: Mapping[str, LedgerEntry]) -> pl.DataFrame:
-    """The writes of a plan that a push may still begin: what is done or on its way is no longer a question for a gate."""
-    begun = [key for key, entry in known.items() if entry.status in ("done", "sending")]
-    return plan.filter(~pl.col("key").is_in(begun))
-
-
-def _some(names: list[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
-# Dagster's shells
-
-
-def _result(outcome: GateOutcome, asset: dg.AssetKey) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        check_name=outcome.name,
-        asset_key=asset,
-        passed=outcome.open,
-        description=outcome.text,
-        metadata={"found": outcome.text, **outcome.figures},
-    )
-
-
-def _spec(name: str, asset: dg.AssetKey, description: str) -> dg.AssetCheckSpec:
-    return dg.AssetCheckSpec(name, asset=asset, blocking=True, description=description)
-
-
 @dg.multi_asset_check(
-    name="source_gates",
+    name="invoice_plan_gates",
     specs=[
-        _spec("salesforce_is_fresh", OPPORTUNITY_KEY, "Protects against invoicing from old data."),
-        _spec("salesforce_lost_no_rows", OPPORTUNITY_KEY, "Protects against a shrunken pull, such as after lost permissions."),
-        _spec("opportunity_ids_are_unique", OPPORTUNITY_KEY, "Protects against a deal that is read twice."),
-        _spec("quickbooks_is_fresh", INVOICE_KEY, "Protects against billing what was billed by hand meanwhile."),
-        _spec("quickbooks_lost_no_rows", INVOICE_KEY, "Protects against a shrunken pull of invoices or customers."),
-        _spec("invoice_ids_are_unique", INVOICE_KEY, "Protects against an invoice that is read twice."),
-    ],
-    pool=WAREHOUSE_POOL,
-)
-def source_gates(doors: DoorsResource, warehouse: WarehouseResource) -> Iterator[dg.AssetCheckResult]:
-    """The gates over what was pulled."""
-    opened = doors.open(warehouse)
-    rules = opened.settings.rules
-    with opened.warehouse.connection() as connection:
-        watermarks = read_table(connection, WATERMARKS)
-        opportunities = read_table(connection, salesforce.OPPORTUNITY, ["id"])
-        invoices = read_table(connection, quickbooks.INVOICE, ["id"])
-    now = opened.now()
-    yield _result(sources_are_fresh(watermarks, "salesforce", rules.gates, now), OPPORTUNITY_KEY)
-    yield _result(sources_lost_no_rows(watermarks, "salesforce", rules.pull), OPPORTUNITY_KEY)
-    yield _result(ids_are_unique(opportunities, "opportunity_ids_are_unique", "opportunities"), OPPORTUNITY_KEY)
-    yield _result(sources_are_fresh(watermarks, "quickbooks", rules.gates, now), INVOICE_KEY)
-    yield _result(sources_lost_no_rows(watermarks, "quickbooks", rules.pull), INVOICE_KEY)
-    yield _result(ids_are_unique(invoices, "invoice_ids_are_unique", "invoices"), INVOICE_KEY)
-
-
-@dg.multi_asset_check(
-    name="plan_gates",
-    specs=[
-        _spec("no_write_is_planned_twice", PLAN_KEY, "Protects against the same write under two names."),
-        _spec("no_deal_is_billed_twice", PLAN_KEY, "Protects customers from a second invoice for one deal."),
-        _spec("every_invoice_has_a_confirmed_customer", PLAN_KEY, "Protects against billing the wrong customer."),
-        _spec("totals_equal_the_deals", PLAN_KEY, "Protects the amount: invoice and deal agree to the cent."),
-        _spec("only_own_fields_are_written", PLAN_KEY, "Protects fields that sales owns."),
-        _spec("books_are_open", PLAN_KEY, "Protects closed accounting periods."),
-        _spec("currencies_agree", PLAN_KEY, "Protects against an invoice in the wrong currency."),
-        _spec("within_blast_radius", PLAN_KEY, "Protects against a push larger than a person would expect."),
+        check_spec("no_write_is_planned_twice", PLAN_KEY, "Protects against the same write under two names."),
+        check_spec("no_deal_is_billed_twice", PLAN_KEY, "Protects customers from a second invoice for one deal."),
+        check_spec("every_invoice_has_a_confirmed_customer", PLAN_KEY, "Protects against billing the wrong customer."),
+        check_spec("totals_equal_the_deals", PLAN_KEY, "Protects the amount: invoice and deal agree to the cent."),
+        check_spec("only_own_fields_are_written", PLAN_KEY, "Protects fields that sales owns."),
+        check_spec("books_are_open", PLAN_KEY, "Protects closed accounting periods."),
+        check_spec("currencies_agree", PLAN_KEY, "Protects against an invoice in the wrong currency."),
+        check_spec("within_blast_radius", PLAN_KEY, "Protects against a push larger than a person would expect."),
     ],
     pool=WAREHOUSE_POOL,
 )
@@ -365,11 +225,11 @@ def plan_gates(doors: DoorsResource, warehouse: WarehouseResource) -> Iterator[d
     # A customer that is on its way, its answer lost, is one that an invoice may name.
     with_customers = pl.concat([plan.filter(pl.col("operation") != "create_customer"), new_customers])
     decisions = opened.state.approvals.decisions()
-    yield _result(keys_are_unique(plan), PLAN_KEY)
-    yield _result(no_deal_is_billed_twice(plan, opportunities, invoices), PLAN_KEY)
-    yield _result(every_invoice_has_a_confirmed_customer(with_customers, customers), PLAN_KEY)
-    yield _result(totals_equal_the_deals(plan, line_items), PLAN_KEY)
-    yield _result(only_own_fields_are_written(plan, rules), PLAN_KEY)
-    yield _result(books_are_open(plan, preferences), PLAN_KEY)
-    yield _result(currencies_agree(plan, customers, preferences), PLAN_KEY)
-    yield _result(within_blast_radius(plan, customers, rules.gates, decisions, batch), PLAN_KEY)
+    yield check_result(keys_are_unique(plan), PLAN_KEY)
+    yield check_result(no_deal_is_billed_twice(plan, opportunities, invoices), PLAN_KEY)
+    yield check_result(every_invoice_has_a_confirmed_customer(with_customers, customers), PLAN_KEY)
+    yield check_result(totals_equal_the_deals(plan, line_items), PLAN_KEY)
+    yield check_result(only_own_fields_are_written(plan, rules), PLAN_KEY)
+    yield check_result(books_are_open(plan, preferences), PLAN_KEY)
+    yield check_result(currencies_agree(plan, customers, preferences), PLAN_KEY)
+    yield check_result(within_blast_radius(plan, customers, rules.gates, decisions, batch), PLAN_KEY)

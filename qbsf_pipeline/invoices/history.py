@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from qbsf_pipeline.invoices.texts import short_id
+from qbsf_pipeline.customers.texts import short_id
 
 FIRST_GENERATION = 1
 

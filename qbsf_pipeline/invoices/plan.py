@@ -17,55 +17,28 @@ from typing import Any
 
 import polars as pl
 
+from qbsf_pipeline.customers import payloads as customer_payloads
+from qbsf_pipeline.customers import texts
 from qbsf_pipeline.customers.matching.names import legal_display_name, name_key, unique_name
-from qbsf_pipeline.invoices import payloads, texts, validation
+from qbsf_pipeline.customers.payloads import Mended, Mender
+from qbsf_pipeline.customers.terms import Term, active_terms, find_term
+from qbsf_pipeline.flows.plans import plan_table
+from qbsf_pipeline.invoices import payloads, validation
 from qbsf_pipeline.invoices.bill_to import BillTo, bill_to
 from qbsf_pipeline.invoices.history import FIRST_GENERATION, Billed, BillingHistory, LedgerLine
 from qbsf_pipeline.invoices.items import Item, ItemCatalogue, MissingItem
 from qbsf_pipeline.invoices.lines import DealLine, InvoiceLine, described, invoice_lines, plain
-from qbsf_pipeline.invoices.payloads import InvoiceHead, Mended, Mender, PricedLine
-from qbsf_pipeline.invoices.terms import Term, active_terms, due_date, find_term
+from qbsf_pipeline.invoices.payloads import InvoiceHead, PricedLine
+from qbsf_pipeline.invoices.terms import due_date
 from qbsf_pipeline.invoices.validation import Reason
-from qbsf_pipeline.money import format_amount, to_cents, to_json
+from qbsf_pipeline.money import format_amount, parse_json, to_cents, to_json
 from qbsf_pipeline.quickbooks.objects import invoice_marker
 from qbsf_pipeline.settings import Rules
-from qbsf_pipeline.warehouse.tables import AMOUNT, RATE, Column, TableSchema
+from qbsf_pipeline.warehouse.tables import RATE, Column, TableSchema
 
 FLOW = "invoices"
 
-PLAN = TableSchema(
-    "invoices",
-    "plan",
-    (
-        Column(
-            "plan_id",
-            pl.String,
-            "P- and ten hex digits: the same for all writes of a deal while their content is the same",
-        ),
-        Column("position", pl.Int64, "Order within the deal, from 1"),
-        Column("flow", pl.String, "invoices"),
-        Column("operation", pl.String, "create_customer, create_item, create_invoice, send_invoice or write_back_..."),
-        Column("target_system", pl.String, "quickbooks or salesforce"),
-        Column("target_object", pl.String, "Customer, Item, Invoice, Account or Opportunity"),
-        Column("key", pl.String, "What makes this write the same write; done at most once"),
-        Column("depends_on", pl.String, "Keys that must be done before, joined by spaces"),
-        Column("source_object", pl.String, "Salesforce object that the write comes from"),
-        Column("source_id", pl.String, "Its id, 18 characters"),
-        Column("account_id", pl.String, "The account"),
-        Column("opportunity_id", pl.String, "The deal; null for what several deals share"),
-        Column("payload", pl.String, "What is sent (JSON); $... stands for what does not exist yet"),
-        Column("reason", pl.String, "Why, in a sentence"),
-        Column("decided_from", pl.String, "Hash of the source content that was used"),
-        Column("label", pl.String, "Name of the deal, customer or item"),
-        Column("customer_name", pl.String, "The customer as QuickBooks calls it, or will"),
-        Column("amount", AMOUNT, "Total of the invoice before tax, in its currency"),
-        Column("currency", pl.String, "ISO code"),
-        Column("txn_date", pl.Date, "Date of the invoice"),
-        Column("due_date", pl.Date, "When it is due; null where QuickBooks decides"),
-    ),
-    ("key",),
-    "One row per intended write of the invoice flow",
-)
+PLAN = plan_table(FLOW, "One row per intended write of the invoice flow")
 
 REFUSALS = TableSchema(
     "invoices",
@@ -424,8 +397,8 @@ class _Desk:
             .sort("opportunity_id", "contact_id", "role", nulls_last=True)
         )
         self._roles = _grouped(roles, "opportunity_id")
-        linked = self._inputs.matches.filter(pl.col("customer_id").is_not_null()).select(pl.col("customer_id").alias("id"))
-        named = self._inputs.customer.select("id", "display_name", "currency").join(linked, on="id", how="semi")
+        linked = [one for match in self._matches.values() if match["customer_id"] for one in _customers_of(match)]
+        named = self._inputs.customer.select("id", "display_name", "currency").filter(pl.col("id").is_in(linked))
         self._customers = {row["id"]: row for row in named.iter_rows(named=True)}
 
     def _consider(self, deal: Mapping[str, Any]) -> None:
@@ -487,7 +460,7 @@ class _Desk:
         findings.refuse(validation.account_deleted(account))
         if account is not None and account["is_deleted"]:
             account = None
-        customer = self._customer_of(account, findings) if account is not None else None
+        customer = self._customer_of(deal, account, findings) if account is not None else None
         if account is not None:
             findings.refuse(validation.billing_address_missing(account, rules.required.billing_address))
         receiver, sent_to = self._receiver(deal, account, findings)
@@ -554,13 +527,13 @@ class _Desk:
             decided_from=self._decided_from(deal, account, body),
         )
 
-    def _customer_of(self, account: Mapping[str, Any], findings: _Findings) -> str | None:
+    def _customer_of(self, deal: Mapping[str, Any], account: Mapping[str, Any], findings: _Findings) -> str | None:
         match = self._matches.get(account["id"])
         if match is None:
             findings.refuse(validation.customer_in_review(account["name"], "It has not been compared with QuickBooks yet."))
             return None
         if match["outcome"] == "linked" and match["customer_id"]:
-            return str(match["customer_id"])
+            return self._billed_customer(deal, match, findings)
         if match["outcome"] == "create":
             # Created, and not read back yet: never a second time.
             line = self._history.ledger(self._customer_key(account["id"]))
@@ -570,6 +543,25 @@ class _Desk:
             findings.refuse(validation.customer_ignored(account["name"]))
         else:
             findings.refuse(validation.customer_in_review(account["name"], match["reason"]))
+        return None
+
+    def _billed_customer(self, deal: Mapping[str, Any], match: Mapping[str, Any], findings: _Findings) -> str | None:
+        """Of several customers of one account, the one whose currency is the deal's."""
+        first = str(match["customer_id"])
+        customers = _customers_of(match)
+        currency = _code(deal["currency"]) or self._company.org_currency
+        if len(customers) < 2 or currency is None:
+            return first
+        currency_of = {one: _code(row["currency"]) or self._company.home_currency for one, row in customers.items()}
+        fitting = [one for one, code in currency_of.items() if code == currency]
+        if first in fitting or len(fitting) == 1:
+            return first if first in fitting else fitting[0]
+        told = [f"{row['display_name'] or one} ({currency_of[one]})" for one, row in customers.items()]
+        if fitting:
+            told = [str(customers[one]["display_name"] or one) for one in fitting]
+            findings.refuse(validation.several_customers_in_currency(currency, told, match["account_id"]))
+        else:
+            findings.refuse(validation.no_customer_in_currency(currency, told, match["account_id"]))
         return None
 
     def _receiver(
@@ -584,7 +576,7 @@ class _Desk:
         malformed = validation.billing_email_malformed(receiver.email)
         if required:
             findings.refuse(malformed)
-        sent_to = validation.deliverable_email(receiver.email) if receiver.email else None
+        sent_to = texts.deliverable_email(receiver.email) if receiver.email else None
         if sent_to is None and not required and self._sends:
             findings.note("not_e_mailed", malformed.text if malformed else "The invoice is not e-mailed: nobody receives it.")
         return receiver, sent_to
@@ -616,10 +608,12 @@ class _Desk:
             new = self._new_customers.get(account["id"])
             known = self._customers.get(customer)
             if new is not None:
-                findings.refuse(validation.currency_differs_from_customer(currency, new.currency, account["name"]))
+                findings.refuse(validation.currency_differs_from_customer(currency, new.currency, account["name"], account["id"]))
             elif known is not None:
                 expected = _code(known["currency"]) or company.home_currency
-                findings.refuse(validation.currency_differs_from_customer(currency, expected, known["display_name"]))
+                findings.refuse(
+                    validation.currency_differs_from_customer(currency, expected, known["display_name"], account["id"])
+                )
         return currency
 
     def _amounts(self, deal: Mapping[str, Any], currency: str | None, findings: _Findings) -> tuple[list[InvoiceLine], Decimal]:
@@ -860,9 +854,12 @@ class _Desk:
         account = new.account
         parent, needs = self._parent(account, new.currency, findings)
         mender = Mender()
-        body = payloads.customer(
+        of_account = (pl.col("account_id") == account_id) & ~pl.col("is_deleted").fill_null(False)
+        contacts = self._inputs.contact.filter(of_account).select("first_name", "last_name", "email", "is_deleted")
+        body = customer_payloads.customer(
             account,
             name,
+            contacts=contacts.to_dicts(),
             email=new.email,
             term_id=new.term_id,
             currency=new.currency if self._company.several_currencies else None,
@@ -950,15 +947,16 @@ class _Desk:
             return None
         told.add(account_id)
         new = sound.customer == _customer_reference(account_id)
-        if not new and not self._is_to_be_told(account_id, sound.customer):
+        match = self._matches[account_id]
+        # Of several customers, whatever the currency of this deal, the first one.
+        customer_id = str(match["customer_id"]) if match["outcome"] == "linked" else sound.customer
+        if not new and not self._is_to_be_told(account_id, customer_id):
             return None
-        payload = payloads.account_write_back(
-            account_id, "$customer.Id" if new else sound.customer, self._rules.salesforce.account
-        )
+        payload = payloads.account_write_back(account_id, "$customer.Id" if new else customer_id, self._rules.salesforce.account)
         return self._row(
             "write_back_account",
             "Account",
-            self._write_back_key("account", account_id, payload),
+            self._account_key(account_id, payload),
             [customer_key] if new else [],
             payload,
             "The account is told the id of its QuickBooks customer.",
@@ -976,19 +974,33 @@ class _Desk:
             # The field is unique in Salesforce: a second account cannot hold the same customer.
             return False
         own = payloads.account_write_back(account_id, "$customer.Id", self._rules.salesforce.account)
-        waiting = self._history.write_backs(account_id).get(self._write_back_key("account", account_id, own))
+        waiting = self._history.write_backs(account_id).get(self._account_key(account_id, own))
         return waiting not in ("planned", "sending", "failed", "dead")
 
+    def _account_key(self, account_id: str, payload: Mapping[str, Any]) -> str:
+        """The key of telling an account its customer. In place of another id it is a write of its own, once for each
+        decision: where something in the org puts the old id back, that is not fought over."""
+        stored = (self._accounts[account_id]["customer_id"] or "").strip()
+        if not stored:
+            return self._write_back_key("account", account_id, payload)
+        decided_at = self._matches[account_id].get("decided_at")
+        return self._write_back_key("account", account_id, {**payload, "": [stored, str(decided_at or "")]})
+
     def _repeat_account_write_backs(self, told: set[str]) -> None:
-        """Accounts whose telling waits in the ledger while none of their deals is planned any more."""
+        """Accounts whose telling waits in the ledger while none of their deals is planned any more, and accounts that hold
+        the id of a customer that they are not: a person decided otherwise, or it was merged."""
         for account_id, match in self._matches.items():
-            written = self._history.write_backs(account_id)
             account = self._accounts.get(account_id)
-            if not written or account_id in told or account is None or match["outcome"] != "linked":
+            if account_id in told or account is None or match["outcome"] != "linked":
+                continue
+            stored = (account["customer_id"] or "").strip()
+            written = self._history.write_backs(account_id)
+            if not written and stored in ("", match["customer_id"]):
                 continue
             payload = payloads.account_write_back(account_id, match["customer_id"], self._rules.salesforce.account)
-            key = self._write_back_key("account", account_id, payload)
-            if written.get(key) not in ("planned", "failed") or not self._is_to_be_told(account_id, match["customer_id"]):
+            key = self._account_key(account_id, payload)
+            waits = written.get(key) in ("planned", "failed") or (stored and written.get(key) in (None, "withdrawn"))
+            if not waits or not self._is_to_be_told(account_id, match["customer_id"]):
                 continue
             row = self._row(
                 "write_back_account",
@@ -1105,7 +1117,17 @@ class _Desk:
     # Keys and rows
 
     def _customer_key(self, account_id: str) -> str:
-        return f"quickbooks:{self._parameters.realm_id}:customer:{account_id}"
+        """The key of the account's customer. Where a person said that the account is not the one that was created for it,
+        another one may be, once more."""
+        rejected = (self._matches.get(account_id) or {}).get("rejected") or "[]"
+        again, number = "", 1
+        while True:
+            key = f"quickbooks:{self._parameters.realm_id}:{again}customer:{account_id}"
+            line = self._history.ledger(key)
+            if line is None or line.status != "done" or line.result_id not in parse_json(rejected):
+                return key
+            number += 1
+            again = f"{number}:"
 
     def _item_key(self, product_id: str) -> str:
         return f"quickbooks:{self._parameters.realm_id}:item:{product_id}"
@@ -1224,6 +1246,11 @@ def _canonical(
             lines.append({**line, "SalesItemLineDetail": {**detail, "ItemRef": {"value": created_items.get(item, item)}}})
         canonical["Line"] = lines
     return canonical
+
+
+def _customers_of(match: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every customer of a linked account, by id, the first one first: display_name and currency."""
+    return {str(one["customer_id"]): one for one in parse_json(match["customers"] or "[]")}
 
 
 def _customer_reference(account_id: str) -> str:

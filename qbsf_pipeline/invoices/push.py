@@ -29,25 +29,26 @@ from qbsf_pipeline.errors import (
     ServiceUnavailable,
     StaleRecord,
 )
-from qbsf_pipeline.invoices import approval
+from qbsf_pipeline.flows.retries import first_wait, give_up, next_wait
+from qbsf_pipeline.flows.runnable import runnable
+from qbsf_pipeline.flows.salesforce_updates import update_records
+from qbsf_pipeline.invoices.plan import FLOW
 from qbsf_pipeline.invoices.references import (
     DocumentNumbers,
     invoice_fields,
     resolve_body,
     unresolved_reference,
 )
-from qbsf_pipeline.invoices.remedies import explain
 from qbsf_pipeline.money import CENT, parse_json, to_cents, to_json
 from qbsf_pipeline.quickbooks.client import BatchItem, QuickBooksClient
 from qbsf_pipeline.quickbooks.objects import opportunity_in
 from qbsf_pipeline.salesforce.client import SalesforceClient
-from qbsf_pipeline.settings import Environment, Mode, Rules
+from qbsf_pipeline.settings import Environment, Rules
 from qbsf_pipeline.state.database import State
 from qbsf_pipeline.state.ledger import Finished, LedgerEntry, PlannedWrite, Sending
 
 logger = logging.getLogger(__name__)
 
-FLOW = "invoices"
 CREATES = ("create_customer", "create_item", "create_invoice")
 WRITE_BACKS = ("write_back_account", "write_back_opportunity")
 #: Reads of unclear sends look this far before the moment of sending, for clocks that differ.
@@ -150,24 +151,8 @@ def push(context: PushContext, outcome: PushOutcome) -> None:
 
 
 def _runnable(context: PushContext, operation: str, outcome: PushOutcome) -> list[LedgerEntry]:
-    """Ready entries of one operation whose dependencies are done and that are approved where the mode asks for it."""
-    ledger = context.state.ledger
-    ready = ledger.ready(FLOW, context.clock())
-    needs_approval = context.environment.mode is Mode.APPROVE
-    allowed = approval.allowed_keys(ready, context.state.approvals.decisions(), needs_approval=needs_approval)
-    dependencies = ledger.lookup({key for entry in ready if entry.operation == operation for key in entry.depends_on})
-    done = {key for key, dependency in dependencies.items() if dependency.status == "done"}
-    runnable: list[LedgerEntry] = []
-    for entry in ready:
-        if entry.operation != operation:
-            continue
-        if entry.key not in allowed:
-            outcome.held.append((entry.key, "waits for approval"))
-        elif operation in CREATES and context.planned.get(entry.key) != entry.payload:
-            outcome.held.append((entry.key, "is not in the newest plan"))
-        elif done.issuperset(entry.depends_on):
-            runnable.append(entry)
-    return runnable
+    planned = context.planned if operation in CREATES else None
+    return runnable(context.state, FLOW, operation, context.environment.mode, context.clock(), outcome.held, planned)
 
 
 def _still_true(context: PushContext, entries: list[LedgerEntry], outcome: PushOutcome) -> list[LedgerEntry]:
@@ -249,7 +234,7 @@ def _send_batch(
     except ServiceUnavailable as error:
         outcome.unavailable["quickbooks"] = error.message
         for entry in by_bid.values():
-            context.state.ledger.fail(entry.key, error.code, error.message, now() + _first_wait(context), now())
+            context.state.ledger.fail(entry.key, error.code, error.message, now() + first_wait(context.rules.push), now())
         return
     except AccessRefused:
         for entry in by_bid.values():
@@ -293,7 +278,7 @@ def _refused(context: PushContext, entry: LedgerEntry, error: ServiceError, outc
         if entry.attempts + 1 >= context.rules.push.attempts:
             _give_up(context, entry, error.code, error.message, outcome)
         else:
-            wait = timedelta(0) if error.code == "6140" else _wait(context, entry.attempts + 1)
+            wait = timedelta(0) if error.code == "6140" else next_wait(context.rules.push, entry.attempts + 1)
             context.state.ledger.fail(entry.key, error.code, error.message, now + wait, now)
             outcome.refused += 1
         return
@@ -301,9 +286,8 @@ def _refused(context: PushContext, entry: LedgerEntry, error: ServiceError, outc
 
 
 def _give_up(context: PushContext, entry: LedgerEntry, code: str, message: str, outcome: PushOutcome) -> None:
-    context.state.ledger.bury(entry.key, code, explain(entry, code, message), context.clock())
+    give_up(context.state.ledger, entry, code, message, context.clock())
     outcome.refused += 1
-    logger.warning("%s %s refused: %s %s", entry.operation, entry.source_id, code, message)
 
 
 def _compare_total(context: PushContext, entry: LedgerEntry, invoice: dict[str, Any], outcome: PushOutcome) -> None:
@@ -497,10 +481,12 @@ def _send_one(context: PushContext, entry: LedgerEntry, request_id: str, outcome
         return
     except ServiceUnavailable as error:
         outcome.unavailable["quickbooks"] = error.message
-        context.state.ledger.fail(entry.key, error.code, error.message, now() + _first_wait(context), now())
+        context.state.ledger.fail(entry.key, error.code, error.message, now() + first_wait(context.rules.push), now())
         return
     except StaleRecord as error:
-        context.state.ledger.fail(entry.key, error.code, error.message, now() + _wait(context, entry.attempts + 1), now())
+        context.state.ledger.fail(
+            entry.key, error.code, error.message, now() + next_wait(context.rules.push, entry.attempts + 1), now()
+        )
         return
     except RecordRefused as error:
         _give_up(context, entry, error.code, error.message, outcome)
@@ -558,51 +544,21 @@ def _late_status(entry: LedgerEntry, written: LedgerEntry) -> PlannedWrite:
 
 
 def _write_back(context: PushContext, operation: str, outcome: PushOutcome) -> None:
-    """Write ids, links and status to Salesforce, in collections, ordered by account so that no two calls lock one account."""
-    entries = sorted(_runnable(context, operation, outcome), key=lambda entry: (entry.account_id or "", entry.source_id))
-    for group in _chunks(entries, context.rules.push.salesforce_batch):
-        records = [{"Id": entry.source_id, **_resolved_fields(context, entry)} for entry in group]
-        bodies = {entry.key: to_json(record) for entry, record in zip(group, records, strict=True)}
-        now = context.clock
-        context.state.ledger.start(
-            [Sending(entry.key, uuid.uuid4().hex, bodies[entry.key], None, None) for entry in group], now()
-        )
-        context.progress(f"writing {len(group)} {group[0].target_object.lower()} records back to Salesforce")
-        try:
-            results = context.salesforce.update(group[0].target_object, records, batch=context.rules.push.salesforce_batch)
-        except (ServiceUnavailable, OutcomeUnknown) as error:
-            outcome.unavailable["salesforce"] = error.message
-            for entry in group:
-                context.state.ledger.fail(entry.key, error.code, error.message, now() + _first_wait(context), now())
-            return
-        except RecordRefused as error:
-            for entry in group:
-                _give_up(context, entry, error.code, error.message, outcome)
-            continue
-        finished: list[Finished] = []
-        for entry, result in zip(group, results, strict=True):
-            if result.success:
-                finished.append(Finished(entry.key, entry.source_id, bodies[entry.key]))
-            elif result.code in _RETRIED_BY_SALESFORCE and entry.attempts + 1 < context.rules.push.attempts:
-                wait = now() + _wait(context, entry.attempts + 1)
-                context.state.ledger.fail(entry.key, str(result.code), str(result.message), wait, now())
-                outcome.refused += 1
-            else:
-                _give_up(context, entry, str(result.code), str(result.message), outcome)
-        context.state.ledger.finish_many(finished, now())
-        outcome.written_back += len(finished)
-
-
-_RETRIED_BY_SALESFORCE = frozenset(
-    {
-        "UNABLE_TO_LOCK_ROW",
-        "QUERY_TIMEOUT",
-        "SERVER_UNAVAILABLE",
-        "UNKNOWN_EXCEPTION",
-        "ENTITY_IS_LOCKED",
-        "REQUEST_LIMIT_EXCEEDED",
-    }
-)
+    """Write ids, links and status to Salesforce."""
+    entries = _runnable(context, operation, outcome)
+    done = update_records(
+        context.state.ledger,
+        context.salesforce,
+        context.rules.push,
+        entries,
+        lambda entry: {"Id": entry.source_id, **_resolved_fields(context, entry)},
+        context.clock,
+        context.progress,
+    )
+    outcome.written_back += done.written
+    outcome.refused += done.refused
+    if done.unavailable is not None:
+        outcome.unavailable["salesforce"] = done.unavailable
 
 
 def _resolved_fields(context: PushContext, entry: LedgerEntry) -> dict[str, Any]:
@@ -652,16 +608,6 @@ def _status(context: PushContext, entry: LedgerEntry) -> str:
 
 def _cents(value: Any) -> Decimal | None:
     return None if value is None else to_cents(Decimal(str(value)))
-
-
-def _first_wait(context: PushContext) -> timedelta:
-    return timedelta(seconds=context.rules.push.first_wait_seconds)
-
-
-def _wait(context: PushContext, attempts: int) -> timedelta:
-    """Twice as long after each attempt, from the rules' first wait to their longest."""
-    seconds = context.rules.push.first_wait_seconds * 2 ** min(attempts - 1, 20)
-    return timedelta(seconds=min(seconds, context.rules.push.longest_wait_seconds))
 
 
 def _chunks(entries: Sequence[LedgerEntry], size: int) -> Iterator[Sequence[LedgerEntry]]:

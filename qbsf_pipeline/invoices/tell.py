@@ -8,17 +8,17 @@ from decimal import Decimal
 
 import polars as pl
 
-from qbsf_pipeline.invoices.messages import InvoiceTold, invoice_summary, problem_messages, resolved_messages
-from qbsf_pipeline.invoices.remedies import remedy
+from qbsf_pipeline.flows.messages import Words
+from qbsf_pipeline.flows.problems import record_link, with_refused_writes
+from qbsf_pipeline.invoices.messages import InvoiceTold, invoice_summary
+from qbsf_pipeline.invoices.plan import FLOW
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.settings import Settings
 from qbsf_pipeline.state.database import State
 from qbsf_pipeline.state.failures import Problem, Reason
 from qbsf_pipeline.state.ledger import LedgerEntry
 
-FLOW = "invoices"
-#: A write that failed this often is told, although it goes on being tried.
-TOLD_AFTER_ATTEMPTS = 3
+WORDS = Words(one="deal", several="deals", refused="Not invoiced", before="before they can be invoiced")
 
 
 def tell_invoices(state: State, settings: Settings, instance_url: str, now: datetime) -> int:
@@ -47,7 +47,7 @@ def tell_invoices(state: State, settings: Settings, instance_url: str, now: date
                 due_date=_date(invoice.get("DueDate")) or entry.due_date,
                 emailed_to=str((invoice.get("BillEmail") or {}).get("Address") or "") or None if sent else None,
                 invoice_link=settings.environment.quickbooks_link("invoice", "txnId", str(entry.result_id)),
-                deal_link=deal_link(instance_url, entry.source_id),
+                deal_link=record_link(instance_url, entry.source_id),
             )
         )
     messages = invoice_summary(told, settings.environment.slack_finance_channel, settings.rules.slack.invoices_per_message)
@@ -61,20 +61,6 @@ def untold(state: State) -> list[LedgerEntry]:
     """Invoices that were made, and those that were found again and mailed after the state was lost, not told of yet."""
     made = state.ledger.unannounced(FLOW, "create_invoice")
     return made + state.ledger.unannounced(FLOW, "send_invoice", alone=True)
-
-
-def tell_problems(state: State, settings: Settings, problems: Sequence[Problem], now: datetime) -> int:
-    """Tell of problems that are new, changed or went away. Returns how many records have a problem now.
-
-    Args:
-        problems: the complete set of records of this flow that need a person now.
-    """
-    channel, single = settings.environment.alerts_channel, settings.rules.slack.single_failures
-    with state.transaction():
-        changes = state.failures.report(problems, FLOW, now)
-        state.outbox.put(problem_messages(changes.new, changes.changed, channel, single), now)
-        state.outbox.put(resolved_messages(changes.resolved, channel, single), now)
-    return len(problems)
 
 
 def problems_of(refusals: pl.DataFrame, entries: Sequence[LedgerEntry], instance_url: str) -> list[Problem]:
@@ -95,36 +81,13 @@ def problems_of(refusals: pl.DataFrame, entries: Sequence[LedgerEntry], instance
             source_object="Opportunity",
             source_id=opportunity_id,
             label=str(first["deal"] or opportunity_id),
-            link=deal_link(instance_url, opportunity_id),
+            link=record_link(instance_url, opportunity_id),
             kind="refused",
             reasons=tuple(Reason(row["code"], row["reason"], row["remedy"]) for row in rows.iter_rows(named=True)),
             amount=None if first["amount"] is None else Decimal(str(first["amount"])),
             currency=None if first["currency"] is None else str(first["currency"]),
         )
-    for entry in entries:
-        if entry.status == "failed" and entry.attempts < TOLD_AFTER_ATTEMPTS:
-            continue
-        source_id = entry.opportunity_id or entry.source_id
-        reason = Reason(entry.error_code or "", entry.error_message or "", remedy(entry.error_code or ""))
-        known = problems.get(source_id)
-        problems[source_id] = Problem(
-            key=f"{FLOW}:{source_id}",
-            flow=FLOW,
-            source_object="Opportunity" if entry.opportunity_id else entry.source_object,
-            source_id=source_id,
-            label=known.label if known else entry.label,
-            link=deal_link(instance_url, source_id, "Opportunity" if entry.opportunity_id else entry.source_object),
-            kind="failed",
-            reasons=(*(known.reasons if known else ()), reason),
-            amount=entry.amount,
-            currency=entry.currency,
-        )
-    return list(problems.values())
-
-
-def deal_link(instance_url: str, record_id: str, record_object: str = "Opportunity") -> str:
-    """A link that opens a Salesforce record."""
-    return f"{instance_url}/lightning/r/{record_object}/{record_id}/view"
+    return with_refused_writes(problems.values(), entries, FLOW, instance_url)
 
 
 def _date(value: object) -> date | None:

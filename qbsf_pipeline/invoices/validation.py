@@ -13,9 +13,7 @@ from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from email_validator import EmailNotValidError, validate_email
-
-from qbsf_pipeline.invoices.texts import EMAIL_LENGTH, length_of
+from qbsf_pipeline.customers.texts import deliverable_email
 from qbsf_pipeline.money import CENT, format_amount, to_cents
 
 if TYPE_CHECKING:
@@ -138,25 +136,6 @@ def billing_email_malformed(email: str | None) -> Reason | None:
     )
 
 
-def deliverable_email(email: str) -> str | None:
-    """The address as QuickBooks takes it, with an international domain in its ASCII form; ``None`` for a malformed one."""
-    try:
-        checked = validate_email(
-            email.strip(),
-            allow_smtputf8=False,
-            check_deliverability=False,
-            globally_deliverable=False,
-            # Reserved names such as example.test are for trying out, and nothing is delivered here anyway.
-            test_environment=True,
-        )
-    except EmailNotValidError:
-        return None
-    address = checked.ascii_email
-    if address is None or "." not in checked.ascii_domain or length_of(address) > EMAIL_LENGTH:
-        return None
-    return address
-
-
 # Terms, contract, dates
 
 
@@ -268,14 +247,45 @@ def currency_not_in_quickbooks(currency: str | None, home: str | None, *, severa
     )
 
 
-def currency_differs_from_customer(currency: str | None, customer_currency: str | None, customer: str | None) -> Reason | None:
+def currency_differs_from_customer(
+    currency: str | None, customer_currency: str | None, customer: str | None, account_id: str = "ACCOUNT"
+) -> Reason | None:
     """A customer of QuickBooks has one currency for good."""
     if currency is None or customer_currency is None or currency == customer_currency:
         return None
     return Reason(
         "currency_differs_from_customer",
         f"The deal is in {currency}, and the QuickBooks customer {_shown(customer)} is billed in {customer_currency}.",
-        "Create a second customer for this currency in QuickBooks and link it, or correct the currency of the deal.",
+        _second_customer(currency, account_id),
+    )
+
+
+def no_customer_in_currency(currency: str, customers: Sequence[str], account_id: str) -> Reason:
+    """The account has several customers in QuickBooks, none in the deal's currency.
+
+    Args:
+        customers: each as name and currency.
+    """
+    return Reason(
+        "currency_differs_from_customer",
+        f"The deal is in {currency}, and none of the account's QuickBooks customers is: {_listed(customers, 'and')}.",
+        _second_customer(currency, account_id),
+    )
+
+
+def several_customers_in_currency(currency: str, customers: Sequence[str], account_id: str) -> Reason:
+    """The account has several customers in the deal's currency, and none of them is the one that is billed otherwise."""
+    return Reason(
+        "several_customers_in_currency",
+        f"Several of the account's QuickBooks customers are billed in {currency}: {_listed(customers, 'and')}.",
+        f"Say which one is billed: qbsf review link {account_id} CUSTOMER.",
+    )
+
+
+def _second_customer(currency: str, account_id: str) -> str:
+    return (
+        f"Create a customer for {currency} in QuickBooks and give it to the account with qbsf review also {account_id} CUSTOMER, "
+        "or correct the currency of the deal."
     )
 
 

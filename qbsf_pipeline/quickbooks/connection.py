@@ -37,8 +37,8 @@ SPARE_SHARE = 6
 TIMEOUT = (10, 60)
 
 CONNECT_AGAIN = (
-    "connect again (`qbsf connect quickbooks`, or Intuit's OAuth playground with the app's keys) and put the new refresh "
-    "token in QUICKBOOKS_REFRESH_TOKEN"
+    "connect again (`qbsf connect quickbooks`), or put a new refresh token (from Intuit's OAuth playground, with the app's "
+    "keys) in QUICKBOOKS_REFRESH_TOKEN"
 )
 
 
@@ -121,7 +121,7 @@ class QuickBooksConnection:
         self._clock = clock
         self._lock = threading.Lock()
         self._current: StoredTokens | None = None
-        self._auth: _MeteredAuthClient | None = None
+        self._auth: MeteredAuthClient | None = None
         # What was refused for good, so that a pass with a hundred calls asks Intuit once and not a hundred times.
         self._dead: tuple[frozenset[str], AccessRefused] | None = None
 
@@ -169,14 +169,14 @@ class QuickBooksConnection:
             # Raised as a copy: one exception object must not collect the tracebacks of many threads.
             known = self._dead[1]
             raise AccessRefused(known.system, known.code, known.message, known.request_reference)
-        refusal = _InvalidGrant("", None)
+        refusal = InvalidGrant("", None)
         for refresh_token, chain_hash in candidates:
             answer = self._refresh_answer(refresh_token)
-            if isinstance(answer, _InvalidGrant):
+            if isinstance(answer, InvalidGrant):
                 log.warning("quickbooks: a refresh token of company %s is refused (invalid_grant)", self.realm)
                 refusal = answer
                 continue
-            tokens = self._tokens_of(answer, refresh_token, chain_hash)
+            tokens = tokens_of(answer, refresh_token, chain_hash, self._clock())
             self._vault.store(self.realm, tokens)
             log.info("quickbooks: refreshed the connection of company %s", self.realm)
             self._dead = None
@@ -188,21 +188,21 @@ class QuickBooksConnection:
         self._dead = (tried, error)
         raise error
 
-    def _refresh_answer(self, refresh_token: str) -> dict[str, Any] | _InvalidGrant:
+    def _refresh_answer(self, refresh_token: str) -> dict[str, Any] | InvalidGrant:
         """One refresh; repeated once with the same token when its answer was lost, for Intuit takes the previous token
         for some time after it has given out a new one."""
         try:
             return self._refresh_once(refresh_token)
         except requests.RequestException as error:
             if nothing_was_sent(error):
-                raise _unreachable(error) from error
+                raise unreachable(error) from error
             log.warning("quickbooks: the answer to a refresh was lost (%s); asking once more", type(error).__name__)
         try:
             return self._refresh_once(refresh_token)
         except requests.RequestException as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
 
-    def _refresh_once(self, refresh_token: str) -> dict[str, Any] | _InvalidGrant:
+    def _refresh_once(self, refresh_token: str) -> dict[str, Any] | InvalidGrant:
         auth = self._auth_client()
         # The library writes the answer onto the object: what an earlier answer left there must not pass for this one's.
         for name in _ANSWER:
@@ -210,78 +210,13 @@ class QuickBooksConnection:
         try:
             auth.refresh(refresh_token=refresh_token)
         except AuthClientError as error:
-            return self._refusal(error)
-        answer = {name: getattr(auth, name, None) for name in _ANSWER}
-        if not isinstance(answer["access_token"], str) or not answer["access_token"]:
-            raise ServiceUnavailable(SYSTEM, "token_answer", "Intuit's token service answered without an access token")
-        return answer
+            return token_refusal(error, self._environment)
+        return token_answer(auth)
 
-    def _auth_client(self) -> _MeteredAuthClient:
-        if self._auth is not None:
-            return self._auth
-        secret = self._environment.quickbooks_client_secret
-        where = self._environment.quickbooks_discovery_url or self._environment.quickbooks_environment
-        try:
-            auth = _MeteredAuthClient(
-                self._meter,
-                self._environment.quickbooks_client_id,
-                secret.get_secret_value() if secret is not None else "",
-                where,
-            )
-        except AuthClientError as error:
-            text = f"Intuit's OAuth discovery document cannot be read (HTTP {error.status_code})"
-            raise ServiceUnavailable(SYSTEM, str(error.status_code), text, error.intuit_tid) from error
-        except requests.RequestException as error:
-            raise _unreachable(error) from error
-        except (KeyError, TypeError, ValueError) as error:
-            text = "Intuit's OAuth discovery document is not what it should be; check QUICKBOOKS_DISCOVERY_URL"
-            raise ServiceUnavailable(SYSTEM, "discovery", text) from error
-        try:
-            checked_url(str(auth.token_endpoint))
-        except ValueError as error:
-            host = urlsplit(str(auth.token_endpoint)).hostname
-            raise ConfigurationError(
-                [f"QUICKBOOKS_DISCOVERY_URL: its document names a token endpoint on {host} that {error}"]
-            ) from error
-        self._auth = auth
-        return auth
-
-    def _refusal(self, error: AuthClientError) -> _InvalidGrant:
-        """What a token service's error means: ``invalid_grant`` is returned, everything else raised."""
-        try:
-            body = parse_json(error.content)
-        except ValueError:
-            body = None
-        body = body if isinstance(body, dict) else {}
-        code = str(body.get("error") or "")
-        description = str(body.get("error_description") or code)
-        if code == "invalid_grant":
-            return _InvalidGrant(description, error.intuit_tid)
-        status = int(error.status_code)
-        if code in ("invalid_client", "unauthorized_client") or (status == 401 and not code):
-            text = (
-                "Intuit does not know the app: check QUICKBOOKS_CLIENT_ID and QUICKBOOKS_CLIENT_SECRET, and that they are the "
-                f"keys for QUICKBOOKS_ENVIRONMENT={self._environment.quickbooks_environment}"
-            )
-            raise AccessRefused(SYSTEM, code or "401", text, error.intuit_tid) from error
-        if status == 429 or status >= 500 or status < 400:
-            text = f"Intuit's token service is not available (HTTP {status})"
-            raise ServiceUnavailable(SYSTEM, str(status), text, error.intuit_tid) from error
-        text = f"Intuit's token service refuses the refresh ({description or f'HTTP {status}'}): {CONNECT_AGAIN}"
-        raise AccessRefused(SYSTEM, code or str(status), text, error.intuit_tid) from error
-
-    def _tokens_of(self, answer: dict[str, Any], refresh_token: str, first_hash: str | None) -> StoredTokens:
-        now = self._clock()
-        return StoredTokens(
-            access_token=str(answer["access_token"]),
-            # The value stays the same for about a day; another implementation may leave it out then.
-            refresh_token=str(answer["refresh_token"] or refresh_token),
-            access_expires_at=now + timedelta(seconds=_seconds(answer["expires_in"]) or ACCESS_SECONDS),
-            refresh_expires_at=_later(now, answer["x_refresh_token_expires_in"]),
-            refresh_hard_expires_at=_later(now, answer["x_refresh_token_hard_expires_in"]),
-            first_token_hash=first_hash,
-            updated_at=now,
-        )
+    def _auth_client(self) -> MeteredAuthClient:
+        if self._auth is None:
+            self._auth = auth_client(self._environment, self._meter)
+        return self._auth
 
 
 _ANSWER = (
@@ -294,17 +229,19 @@ _ANSWER = (
 
 
 @dataclass(frozen=True)
-class _InvalidGrant:
+class InvalidGrant:
+    """The token service does not take a refresh token or an authorisation code (any more)."""
+
     description: str
     tid: str | None
 
 
-class _MeteredAuthClient(AuthClient):  # type: ignore[misc]
+class MeteredAuthClient(AuthClient):  # type: ignore[misc]
     """Intuit's own OAuth client, with time limits (it has none) and counted."""
 
-    def __init__(self, meter: ApiMeter, client_id: str | None, client_secret: str, where: str) -> None:
+    def __init__(self, meter: ApiMeter, client_id: str | None, client_secret: str, where: str, redirect_uri: str) -> None:
         self._meter = meter
-        super().__init__(client_id, client_secret, "", where)
+        super().__init__(client_id, client_secret, redirect_uri, where)
         # Since November 2025 Intuit tells the end of the whole chain to those who ask.
         self.headers["x-include-refresh-token-hard-expires-in"] = "true"
 
@@ -318,7 +255,106 @@ class _MeteredAuthClient(AuthClient):  # type: ignore[misc]
         return response
 
 
-def _unreachable(error: requests.RequestException) -> ServiceUnavailable:
+def auth_client(environment: Environment, meter: ApiMeter, redirect_uri: str = "") -> MeteredAuthClient:
+    """Intuit's OAuth client for the app of ``environment``; reads the discovery document.
+
+    Raises:
+        ServiceUnavailable: the document cannot be had, or is not what it should be.
+        ConfigurationError: it names a token endpoint to which no secret may be sent.
+    """
+    secret = environment.quickbooks_client_secret
+    where = environment.quickbooks_discovery_url or environment.quickbooks_environment
+    try:
+        auth = MeteredAuthClient(
+            meter,
+            environment.quickbooks_client_id,
+            secret.get_secret_value() if secret is not None else "",
+            where,
+            redirect_uri,
+        )
+    except AuthClientError as error:
+        text = f"Intuit's OAuth discovery document cannot be read (HTTP {error.status_code})"
+        raise ServiceUnavailable(SYSTEM, str(error.status_code), text, error.intuit_tid) from error
+    except requests.RequestException as error:
+        raise unreachable(error) from error
+    except (KeyError, TypeError, ValueError) as error:
+        text = "Intuit's OAuth discovery document is not what it should be; check QUICKBOOKS_DISCOVERY_URL"
+        raise ServiceUnavailable(SYSTEM, "discovery", text) from error
+    try:
+        checked_url(str(auth.token_endpoint))
+    except ValueError as error:
+        host = urlsplit(str(auth.token_endpoint)).hostname
+        raise ConfigurationError(
+            [f"QUICKBOOKS_DISCOVERY_URL: its document names a token endpoint on {host} that {error}"]
+        ) from error
+    return auth
+
+
+def token_refusal(error: AuthClientError, environment: Environment) -> InvalidGrant:
+    """What a token service's error means: ``invalid_grant`` is returned, everything else raised.
+
+    Raises:
+        AccessRefused: the app's keys are wrong, or the request is refused for good.
+        ServiceUnavailable: the token service does not work now.
+    """
+    try:
+        body = parse_json(error.content)
+    except ValueError:
+        body = None
+    body = body if isinstance(body, dict) else {}
+    code = str(body.get("error") or "")
+    description = str(body.get("error_description") or code)
+    if code == "invalid_grant":
+        return InvalidGrant(description, error.intuit_tid)
+    status = int(error.status_code)
+    if code in ("invalid_client", "unauthorized_client") or (status == 401 and not code):
+        text = (
+            "Intuit does not know the app: check QUICKBOOKS_CLIENT_ID and QUICKBOOKS_CLIENT_SECRET, and that they are the "
+            f"keys for QUICKBOOKS_ENVIRONMENT={environment.quickbooks_environment}"
+        )
+        raise AccessRefused(SYSTEM, code or "401", text, error.intuit_tid) from error
+    if status == 429 or status >= 500 or status < 400:
+        text = f"Intuit's token service is not available (HTTP {status})"
+        raise ServiceUnavailable(SYSTEM, str(status), text, error.intuit_tid) from error
+    text = f"Intuit's token service refuses the request ({description or f'HTTP {status}'}): {CONNECT_AGAIN}"
+    raise AccessRefused(SYSTEM, code or str(status), text, error.intuit_tid) from error
+
+
+def token_answer(auth: MeteredAuthClient) -> dict[str, Any]:
+    """What the token service answered last, as the library wrote it onto its client.
+
+    Raises:
+        ServiceUnavailable: there is no access token in it.
+    """
+    answer = {name: getattr(auth, name, None) for name in _ANSWER}
+    if not isinstance(answer["access_token"], str) or not answer["access_token"]:
+        raise ServiceUnavailable(SYSTEM, "token_answer", "Intuit's token service answered without an access token")
+    return answer
+
+
+def tokens_of(answer: dict[str, Any], refresh_token: str, first_hash: str | None, now: datetime) -> StoredTokens:
+    """Tokens to be stored, from an answer of the token service.
+
+    Args:
+        answer: see :func:`token_answer`.
+        refresh_token: the one that goes on where the answer names none.
+        first_hash: see :class:`StoredTokens`.
+        now: when the answer came, aware UTC.
+    """
+    return StoredTokens(
+        access_token=str(answer["access_token"]),
+        # The value stays the same for about a day; another implementation may leave it out then.
+        refresh_token=str(answer["refresh_token"] or refresh_token),
+        access_expires_at=now + timedelta(seconds=_seconds(answer["expires_in"]) or ACCESS_SECONDS),
+        refresh_expires_at=_later(now, answer["x_refresh_token_expires_in"]),
+        refresh_hard_expires_at=_later(now, answer["x_refresh_token_hard_expires_in"]),
+        first_token_hash=first_hash,
+        updated_at=now,
+    )
+
+
+def unreachable(error: requests.RequestException) -> ServiceUnavailable:
+    """Intuit's token service did not answer."""
     return ServiceUnavailable(SYSTEM, "connection", f"Intuit's token service did not answer ({type(error).__name__})")
 
 

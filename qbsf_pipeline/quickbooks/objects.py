@@ -83,11 +83,18 @@ CUSTOMER = raw_table(
         Column("billing_line2", _S, "Billing address, line 2", "BillAddr.Line2"),
         Column("billing_line3", _S, "Billing address, line 3", "BillAddr.Line3"),
         Column("billing_line4", _S, "Billing address, line 4", "BillAddr.Line4"),
+        Column("billing_line5", _S, "Billing address, line 5", "BillAddr.Line5"),
         Column("billing_street", _S, "Billing address, lines 1 to 5 joined by line breaks"),
         Column("billing_city", _S, "Billing address, city", "BillAddr.City"),
         Column("billing_state", _S, "Billing address, state or province", "BillAddr.CountrySubDivisionCode"),
         Column("billing_postal_code", _S, "Billing address, postal code", "BillAddr.PostalCode"),
         Column("billing_country", _S, "Billing address, country as written", "BillAddr.Country"),
+        Column("shipping_street", _S, "Shipping address, lines 1 to 5 joined by line breaks"),
+        Column("shipping_city", _S, "Shipping address, city", "ShipAddr.City"),
+        Column("shipping_state", _S, "Shipping address, state or province", "ShipAddr.CountrySubDivisionCode"),
+        Column("shipping_postal_code", _S, "Shipping address, postal code", "ShipAddr.PostalCode"),
+        Column("shipping_country", _S, "Shipping address, country as written", "ShipAddr.Country"),
+        Column("tax_exemption_reason_id", _S, "Why no sales tax, Intuit's list of 1 to 15", "TaxExemptionReasonId"),
     ),
     "Customers of QuickBooks, inactive ones included; one row is one customer or sub-customer",
 )
@@ -560,9 +567,12 @@ def _plain_numbers(value: Any) -> Any:
     return {"number": "0" if text == "-0" else text}
 
 
-def _street(record: Mapping[str, Any]) -> str | None:
-    lines = (_text(value_at(record, f"BillAddr.Line{n}")) for n in range(1, 6))
-    return "\n".join(line.strip() for line in lines if line and line.strip()) or None
+def _street(address: str) -> Callable[[Mapping[str, Any]], str | None]:
+    def read(record: Mapping[str, Any]) -> str | None:
+        lines = (_text(value_at(record, f"{address}.Line{n}")) for n in range(1, 6))
+        return "\n".join(line.strip() for line in lines if line and line.strip()) or None
+
+    return read
 
 
 def _invoice_status(record: Mapping[str, Any]) -> str:
@@ -599,7 +609,7 @@ def _named_value(name: str) -> Callable[[Mapping[str, Any]], str | None]:
 
 #: Columns that are not simply at a path.
 _READERS: dict[str, dict[str, Callable[[Mapping[str, Any]], Any]]] = {
-    "Customer": {"billing_street": _street},
+    "Customer": {"billing_street": _street("BillAddr"), "shipping_street": _street("ShipAddr")},
     "Invoice": {
         "status": _invoice_status,
         "opportunity_id": lambda record: opportunity_in(_text(record.get("PrivateNote"))),

@@ -4,28 +4,34 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from qbsf_pipeline.customers.matching.plan import MATCHES
+from qbsf_pipeline.customers.plan import FIELD_DIFFERENCES
+from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.reporting.state_tables import copy_state
 from qbsf_pipeline.reporting.statements import SCHEMA, Statement, load_statements
 from qbsf_pipeline.resources import WAREHOUSE_POOL, DoorsResource, WarehouseResource
+from qbsf_pipeline.salesforce import objects as salesforce
+from qbsf_pipeline.warehouse.connection import ensure_table
 from qbsf_pipeline.warehouse.preview import preview_of
 from qbsf_pipeline.warehouse.publish import publish
 
 OWNERS = ["team:finance-systems"]
 STATEMENTS = load_statements()
-#: What the push changes in the warehouse is reported after it, in a run that pushes.
-PUSHED = dg.AssetKey(["invoices", "pushed"])
-PENDING = dg.AssetKey(["invoices", "pending"])
+FLOWS = ("invoices", "customers")
+#: What the pushes change in the warehouse is reported after them, in a run that pushes.
+PUSHED = [dg.AssetKey([flow, "pushed"]) for flow in FLOWS]
+PENDING = [dg.AssetKey([flow, "pending"]) for flow in FLOWS]
 STATE_KEY = dg.AssetKey(["pipeline", "state"])
-STATE_TABLES = frozenset({"ledger", "failures", "reviews", "watermarks"})
+STATE_TABLES = frozenset({"ledger", "failures", "reviews", "customer_links", "field_journal", "watermarks"})
 
 
 @dg.asset(
     key=STATE_KEY,
-    deps=[PENDING, PUSHED],
+    deps=[*PENDING, *PUSHED],
     group_name="reporting",
     kinds={"duckdb"},
     owners=OWNERS,
-    description="The write ledger, failures and reviews of the state database, copied for analysts (schema pipeline).",
+    description="The ledger, failures, reviews, links and journal of the state database, copied for analysts (schema pipeline).",
     pool=WAREHOUSE_POOL,
 )
 def pipeline_state(doors: DoorsResource, warehouse: WarehouseResource) -> dg.MaterializeResult[None]:
@@ -43,7 +49,7 @@ def _spec(statement: Statement) -> dg.AssetSpec:
     }
     return dg.AssetSpec(
         dg.AssetKey([SCHEMA, statement.name]),
-        deps=[*sorted(deps), PUSHED],
+        deps=[*sorted(deps), *PUSHED],
         group_name="reporting",
         kinds={"duckdb", "sql"},
         owners=OWNERS,
@@ -61,6 +67,7 @@ def _spec(statement: Statement) -> dg.AssetSpec:
 @dg.multi_asset(name="reporting_tables", specs=[_spec(statement) for statement in STATEMENTS], pool=WAREHOUSE_POOL)
 def reporting_tables(warehouse: WarehouseResource) -> Iterator[dg.MaterializeResult[None]]:
     """Build every table of ``sql/``, each with its comments, from what the warehouse holds now."""
+    _make_missing(warehouse)
     for statement in STATEMENTS:
         name = f'"{SCHEMA}"."{statement.name}"'
         with warehouse.warehouse.transaction() as connection:
@@ -99,6 +106,16 @@ def snapshot(doors: DoorsResource, warehouse: WarehouseResource) -> dg.Materiali
     path = opened.settings.environment.snapshot_path
     size = publish(opened.warehouse, path)
     return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(path), "bytes": size})
+
+
+def _make_missing(warehouse: WarehouseResource) -> None:
+    """Empty tables for what was not pulled or planned yet: a pass of one flow alone reports too."""
+    wanted = {table for statement in STATEMENTS for table in statement.reads}
+    known = (*salesforce.TABLES, *quickbooks.TABLES, MATCHES, FIELD_DIFFERENCES)
+    with warehouse.warehouse.transaction() as connection:
+        for table in known:
+            if (table.schema, table.name) in wanted:
+                ensure_table(connection, table)
 
 
 def _quoted(text: str) -> str:

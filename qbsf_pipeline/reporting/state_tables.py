@@ -1,10 +1,12 @@
-"""What of the state database analysts see: the writes, the failures and the reviews, copied into schema ``pipeline``."""
+"""What of the state database analysts see: writes, failures, reviews, links and the
+journal of fields, copied into schema ``pipeline``."""
 
 from __future__ import annotations
 
 import duckdb
 import polars as pl
 
+from qbsf_pipeline.money import to_json
 from qbsf_pipeline.state.database import State
 from qbsf_pipeline.warehouse.connection import replace_rows
 from qbsf_pipeline.warehouse.tables import AMOUNT, TIMESTAMP, Column, TableSchema
@@ -69,10 +71,54 @@ REVIEWS = TableSchema(
     ("review_id",),
     "Customer matches that wait, or waited, for a person. A row is one account.",
 )
+CUSTOMER_LINKS = TableSchema(
+    "pipeline",
+    "customer_links",
+    (
+        Column("account_id", pl.String, "Salesforce account"),
+        Column("customer_id", pl.String, "QuickBooks customer"),
+        Column("method", pl.String, "How the link was found; person where somebody named it"),
+        Column("score", AMOUNT, "How sure the rules were, 0 to 1; null where an id or a person said so"),
+        Column("evidence", pl.String, "What was compared, field by field (JSON object)"),
+        Column("rule_version", pl.String, "Version of the rules that decided"),
+        Column("decided_by", pl.String, "Who or what decided"),
+        Column("decided_at", TIMESTAMP, "When (UTC)"),
+    ),
+    ("account_id", "customer_id"),
+    "Links in force between accounts and customers. A row is one account and one of its customers.",
+)
+FIELD_JOURNAL = TableSchema(
+    "pipeline",
+    "field_journal",
+    (
+        Column("journal_id", pl.String, "Short id, for qbsf review reverse"),
+        Column("account_id", pl.String, "Salesforce account"),
+        Column("account_name", pl.String, "Its name"),
+        Column("customer_id", pl.String, "QuickBooks customer"),
+        Column("customer_name", pl.String, "Its name"),
+        Column("field", pl.String, "Field that differed"),
+        Column("owner", pl.String, "salesforce or quickbooks"),
+        Column("salesforce_value", pl.String, "Value in Salesforce when it was found (JSON)"),
+        Column("quickbooks_value", pl.String, "Value in QuickBooks when it was found (JSON)"),
+        Column("agreed_value", pl.String, "What both had meant when they last agreed (JSON)"),
+        Column("winner", pl.String, "salesforce, quickbooks or none"),
+        Column("kind", pl.String, "What kind of difference"),
+        Column("rule", pl.String, "Why, as a sentence"),
+        Column("changed_by", pl.String, "Who changed it, where it is known"),
+        Column("changed_at", TIMESTAMP, "When it was changed there (UTC)"),
+        Column("status", pl.String, "planned, written, reported, refused or withdrawn"),
+        Column("seen_at", TIMESTAMP, "When it was found (UTC)"),
+        Column("settled_at", TIMESTAMP, "When it was written, refused or withdrawn (UTC)"),
+        Column("reversed_by", pl.String, "Who wanted the other value back"),
+        Column("reversed_at", TIMESTAMP, "Since when (UTC)"),
+    ),
+    ("journal_id",),
+    "Every difference of a field that was found, and what became of it. A row is one field of one customer, once.",
+)
 
 
 def copy_state(connection: duckdb.DuckDBPyConnection, state: State) -> dict[str, int]:
-    """Replace the three tables by what the state database holds now. Returns rows by table."""
+    """Replace the tables by what the state database holds now. Returns rows by table."""
     failures = [
         {
             "failure_id": failure.failure_id,
@@ -87,7 +133,18 @@ def copy_state(connection: duckdb.DuckDBPyConnection, state: State) -> dict[str,
         for failure in state.failures.list(None)
     ]
     reviews = [{name: getattr(review, name) for name in REVIEWS.polars_schema} for review in state.reviews.list(None)]
-    writes = state.ledger.as_rows()
-    for table, rows in ((LEDGER, writes), (FAILURES, failures), (REVIEWS, reviews)):
+    links = [
+        {name: getattr(link, name) for name in CUSTOMER_LINKS.polars_schema} | {"evidence": to_json(dict(link.evidence))}
+        for link in state.links.all_customers()
+    ]
+    journal = [{name: getattr(entry, name) for name in FIELD_JOURNAL.polars_schema} for entry in state.journal.list()]
+    copied = {
+        LEDGER: state.ledger.as_rows(),
+        FAILURES: failures,
+        REVIEWS: reviews,
+        CUSTOMER_LINKS: links,
+        FIELD_JOURNAL: journal,
+    }
+    for table, rows in copied.items():
         replace_rows(connection, table, table.frame(rows))
-    return {"ledger": len(writes), "failures": len(failures), "reviews": len(reviews)}
+    return {table.name: len(rows) for table, rows in copied.items()}

@@ -36,7 +36,7 @@ from qbsf_pipeline.errors import (
     ServiceError,
     ServiceUnavailable,
 )
-from qbsf_pipeline.money import to_json
+from qbsf_pipeline.money import parse_json, to_json
 from qbsf_pipeline.salesforce.answers import (
     SYSTEM,
     Fault,
@@ -46,7 +46,7 @@ from qbsf_pipeline.salesforce.answers import (
     meaning_of,
     row_error,
 )
-from qbsf_pipeline.salesforce.login import CachedToken, TokenCache, instance_url, login, token_name
+from qbsf_pipeline.salesforce.login import CachedToken, LoginAnswer, TokenCache, instance_url, login, token_name
 from qbsf_pipeline.salesforce.objects import ObjectDescription, datetime_literal, quoted_list, to_18
 from qbsf_pipeline.settings import Environment, is_loopback
 
@@ -123,6 +123,15 @@ class ApiUsage:
 
     used: int
     total: int
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a login led to. The ids have 18 characters; ``None`` where the token's answer does not name them."""
+
+    instance_url: str
+    organization_id: str | None
+    user_id: str | None
 
 
 @dataclass(frozen=True)
@@ -221,6 +230,33 @@ class SalesforceClient:
         """The version of the API in use, such as ``66.0``."""
         return self._version
 
+    def log_in(self) -> Session:
+        """Log in anew, whatever token is kept, so that it is known whether the credentials still count."""
+        with self._lock:
+            answer = self._login_answer()
+            assert answer.token is not None
+            self._tokens.store(self._token_name, answer.token)
+            self._use(answer.token)
+        ids = (answer.organization_id, answer.user_id)
+        return Session(self._instance_url, *(to_18(found) if found else None for found in ids))
+
+    def versions(self) -> list[str]:
+        """The versions of the API that the org has (``66.0``), as it lists them. Salesforce does not count this call."""
+        base = self.instance_url
+        try:
+            response = self._session.get(f"{base}/services/data/", allow_redirects=False)
+        except requests.RequestException as error:
+            raise _broken(error, write=False, replayable=True).error from error
+        try:
+            listed = parse_json(response.content)
+        except ValueError:
+            listed = response.text
+        if response.status_code != 200:
+            raise meaning_of(response.status_code, listed, write=False, replayable=True).error
+        if not isinstance(listed, list):
+            raise ServiceUnavailable(SYSTEM, "unreadable_answer", "the list of versions is not a list")
+        return [str(one["version"]) for one in listed if isinstance(one, dict) and one.get("version")]
+
     def record_link(self, object_name: str, record_id: str) -> str:
         """A link that opens a record in Salesforce."""
         return f"{self.instance_url}/lightning/r/{object_name}/{record_id}/view"
@@ -278,7 +314,12 @@ class SalesforceClient:
 
     def describe(self, objects: Sequence[str]) -> dict[str, ObjectDescription | None]:
         """What this user may see of each object; ``None`` for an object that the org lacks or hides."""
-        described: dict[str, ObjectDescription | None] = {}
+        answers = self.describe_whole(objects)
+        return {name: None if found is None else ObjectDescription.from_answer(found) for name, found in answers.items()}
+
+    def describe_whole(self, objects: Sequence[str]) -> dict[str, Mapping[str, Any] | None]:
+        """The same as Salesforce words it: types, lengths, external ids."""
+        described: dict[str, Mapping[str, Any] | None] = {}
         for group in _groups(objects, _CALLS_PER_COMPOSITE):
             if len(group) > 1 and self._knows_composite:
                 try:
@@ -436,19 +477,19 @@ class SalesforceClient:
             answers.append(self._answered(query) if retried else QueryAnswer([], meaning.error))
         return answers
 
-    def _describe_composite(self, names: Sequence[str]) -> dict[str, ObjectDescription | None]:
+    def _describe_composite(self, names: Sequence[str]) -> dict[str, Mapping[str, Any] | None]:
         base = f"/services/data/v{self._version}/"
         subanswers, _ = self._composite([f"{base}sobjects/{quote(name)}/describe" for name in names])
-        described: dict[str, ObjectDescription | None] = {}
+        described: dict[str, Mapping[str, Any] | None] = {}
         for name, (status, body) in zip(names, subanswers, strict=True):
             if 200 <= status < 300 and isinstance(body, dict) and body.get("fields") is not None:
-                described[name] = ObjectDescription.from_answer(body)
+                described[name] = body
             else:
                 # The object may be lacking, or only the composite call may be unable to describe: ask for it alone.
                 described[name] = self._describe_one(name)
         return described
 
-    def _describe_one(self, name: str) -> ObjectDescription | None:
+    def _describe_one(self, name: str) -> Mapping[str, Any] | None:
         try:
             answer = self.rest(f"sobjects/{quote(name)}/describe")
         except RecordRefused as error:
@@ -457,7 +498,7 @@ class SalesforceClient:
             raise
         if not isinstance(answer, dict):
             raise ServiceUnavailable(SYSTEM, "no_description", f"the description of {name} is not an object")
-        return ObjectDescription.from_answer(answer)
+        return answer
 
     def _composite(self, urls: Sequence[str]) -> tuple[list[tuple[int, Any]], datetime | None]:
         """GET calls in one: status and body of each, in order.
@@ -577,11 +618,13 @@ class SalesforceClient:
             cached = self._tokens.load(self._token_name)
             if cached is not None and cached.access_token not in refused:
                 return self._use(cached), False
-            token = self._login()
+            token = self._login_answer().token
+            assert token is not None
             self._tokens.store(self._token_name, token)
             return self._use(token), True
 
-    def _login(self) -> CachedToken:
+    def _login_answer(self) -> LoginAnswer:
+        """An answer with a token."""
         tries = 0
         while True:
             self._last.response = None
@@ -589,7 +632,7 @@ class SalesforceClient:
                 answer = login(self._environment, self._session)
                 if answer.token is not None:
                     self._organization_id = answer.organization_id or self._organization_id
-                    return answer.token
+                    return answer
                 meaning = answer.failure
             except requests.RequestException as error:
                 meaning = _broken(error, write=False, replayable=True)

@@ -90,10 +90,11 @@ class TokenCache(Protocol):
 
 @dataclass(frozen=True)
 class LoginAnswer:
-    """What the token endpoint gave: a token, or an error and whether to try again."""
+    """What the token endpoint gave: a token with the ids of its org and user, or an error and whether to try again."""
 
     token: CachedToken | None = None
     organization_id: str | None = None
+    user_id: str | None = None
     failure: Meaning | None = None
 
 
@@ -127,7 +128,8 @@ def login(environment: Environment, session: requests.Session) -> LoginAnswer:
         issued_at=_issued_at(body.get("issued_at")),
     )
     logger.info("Salesforce gave an access token for %s", token.instance_url)
-    return LoginAnswer(token=token, organization_id=_organization_id(body.get("id")))
+    organization_id, user_id = _identity(body.get("id"))
+    return LoginAnswer(token=token, organization_id=organization_id, user_id=user_id)
 
 
 def instance_url(found: str) -> str:
@@ -223,7 +225,9 @@ def _issued_at(milliseconds: Any) -> datetime:
         return datetime.now(UTC)
 
 
-def _organization_id(identity_url: Any) -> str | None:
+def _identity(identity_url: Any) -> tuple[str | None, str | None]:
     # https://login.salesforce.com/id/<organization>/<user>
     parts = [part for part in urlsplit(str(identity_url or "")).path.split("/") if part]
-    return parts[1] if len(parts) >= 3 and parts[0] == "id" and parts[1].startswith("00D") else None
+    if len(parts) < 3 or parts[0] != "id" or not parts[1].startswith("00D"):
+        return None, None
+    return parts[1], parts[2] if parts[2].startswith("005") else None

@@ -37,7 +37,7 @@ def _text(name: str, path: str | None, comment: str) -> Column:
     return Column(name, pl.String, comment, path)
 
 
-def _flag(name: str, path: str, comment: str) -> Column:
+def _flag(name: str, path: str | None, comment: str) -> Column:
     return Column(name, pl.Boolean, comment, path)
 
 
@@ -138,6 +138,9 @@ ACCOUNT = raw_table(
         _text("billing_email", None, "Address that receives invoices (rules: salesforce.account.billing_email)"),
         _text("customer_id", None, "QuickBooks customer id, written back (rules: salesforce.account.customer_id)"),
         _text("master_record_id", "MasterRecordId", "For an account lost in a merge: the account that it became"),
+        _flag("tax_exempt", None, "Exempt from sales tax (rules: salesforce.account.tax_exempt), null where not named"),
+        _flag("active", None, "Still a customer (rules: salesforce.account.active), null where not named"),
+        _text("last_modified_by_id", "LastModifiedById", "User who changed the account last"),
     ),
     "Accounts: one row per account",
 )
@@ -273,7 +276,7 @@ OBJECT_NAMES: tuple[str, ...] = tuple(source.name for source in _SOURCES)
 #: Every raw table of Salesforce.
 TABLES: tuple[TableSchema, ...] = tuple(source.table for source in _SOURCES)
 
-#: Fields that the program writes: keys of the rules under ``salesforce``.
+#: Fields that the program writes for every invoice: keys of the rules under ``salesforce``. See :func:`written_fields`.
 WRITTEN_FIELDS: tuple[str, ...] = (
     "opportunity.invoice_id",
     "opportunity.invoice_number",
@@ -285,6 +288,22 @@ WRITTEN_FIELDS: tuple[str, ...] = (
 
 #: Values that the program writes into picklists: key of the rules under ``salesforce`` -> values (contract.md).
 WRITTEN_VALUES: Mapping[str, tuple[str, ...]] = {"opportunity.payment_status": ("Invoiced", "Sent")}
+
+
+def written_fields(rules: Rules) -> tuple[str, ...]:
+    """All fields that the program writes under these rules: :data:`WRITTEN_FIELDS`, and those of accounts that QuickBooks
+    owns while customers are kept in step. Keys of the rules under ``salesforce``."""
+    if not rules.customers.sync.enabled:
+        return WRITTEN_FIELDS
+    fields, account = rules.customers.fields, rules.salesforce.account
+    kept_in_step = (
+        ("account.payment_terms", account.payment_terms, fields.terms),
+        ("account.billing_email", account.billing_email, fields.email),
+        ("account.tax_exempt", account.tax_exempt, fields.tax_exempt),
+        ("account.active", account.active, fields.active),
+    )
+    owned = (key for key, name, rule in kept_in_step if name and rule.owner == "quickbooks" and not rule.report_only)
+    return (*WRITTEN_FIELDS, *owned)
 
 
 class FieldDescription(BaseModel):
@@ -520,13 +539,15 @@ def _custom_fields(source: _Source, rules: Rules) -> dict[str, tuple[str, str]]:
             column: (f"opportunity.{column}", str(name)) for column, name in rules.salesforce.opportunity.model_dump().items()
         }
     if source.name == "Account":
-        return {column: (f"account.{column}", str(name)) for column, name in rules.salesforce.account.model_dump().items()}
+        named = rules.salesforce.account.model_dump().items()
+        # A checkbox that an org does not have is named by nothing.
+        return {column: (f"account.{column}", str(name)) for column, name in named if name}
     if source.name == "Product2":
-        named = {
+        products = {
             "item_name": ("product_item_field", rules.salesforce.product_item_field),
             "class_name": ("product_class_field", rules.salesforce.product_class_field),
         }
-        return {column: pair for column, pair in named.items() if pair[1]}
+        return {column: pair for column, pair in products.items() if pair[1]}
     return {}
 
 
@@ -555,9 +576,10 @@ def _missing_fields(source: _Source, rules: Rules, description: ObjectDescriptio
 
 def _write_problems(source: _Source, rules: Rules, description: ObjectDescription) -> list[str]:
     problems = []
+    written = written_fields(rules)
     for key, name in _custom_fields(source, rules).values():
         field = description.field(name)
-        if key not in WRITTEN_FIELDS or field is None:
+        if key not in written or field is None:
             continue
         if not (field.updateable and description.updateable):
             problems.append(

@@ -225,6 +225,23 @@ _ACCOUNTS = (
              ("Kalani", "Akana")),
 )  # fmt: skip
 
+#: What finance has otherwise than sales: the customers flow puts it in step. The first differs in nothing but its spelling.
+_OUT_OF_STEP: Mapping[str, Record] = {
+    "tidewater": {"PrimaryEmailAddr": {"Address": "AP@Tidewater.example"}},
+    "veritas": {"PrimaryPhone": {"FreeFormNumber": "415-555-0148"}},
+    "cascadia": {
+        "BillAddr": {
+            "Line1": "PO Box 17",
+            "City": "Longview",
+            "CountrySubDivisionCode": "WA",
+            "PostalCode": "98632",
+            "Country": "USA",
+        }
+    },
+}
+#: Payment terms that finance has agreed otherwise with the customer: QuickBooks owns them.
+_OTHER_TERMS = {"delmar": "Net 45"}
+
 #: Customers that Salesforce does not know: name, city, state, postal code.
 _OTHER_CUSTOMERS = (
     ("Amherst Dental Group", "Amherst", "MA", "01002"),
@@ -507,8 +524,8 @@ class _Books:
 
     def seed_accounts(self) -> None:
         """Accounts and contacts in Salesforce, their customers in QuickBooks, and the customers nobody else knows."""
-        for account in _ACCOUNTS:
-            self._seed_customers(account)
+        for number, account in enumerate(_ACCOUNTS):
+            self._seed_customers(number, account)
         ids = self.records("Account", [self._account(number, account) for number, account in enumerate(_ACCOUNTS)])
         self.accounts = {account.slug: key for account, key in zip(_ACCOUNTS, ids, strict=True)}
         contacts = self.records(
@@ -557,14 +574,14 @@ class _Books:
             "BillingState": account.state or None,
             "BillingPostalCode": account.postal_code or None,
             "BillingCountry": account.country or None,
-            "Phone": f"(555) 01{number:02d}-{1000 + 37 * number}"[:40],
+            "Phone": _phone(number, "({}) {}-{}"),
             "Website": f"https://www.{account.slug}.example",
             "Billing_Email__c": _billing_email(account) or None,
             "Payment_Terms__c": account.terms,
             "QuickBooks_Customer_Id__c": self.customers[account.slug] if account.customer == "linked" else None,
         }
 
-    def _seed_customers(self, account: _Account) -> None:
+    def _seed_customers(self, number: int, account: _Account) -> None:
         if account.customer == "vendor":
             self.objects("Vendor", [{"DisplayName": account.name, "CompanyName": account.name}])
         names = {
@@ -584,6 +601,8 @@ class _Books:
                         "GivenName": account.contact[0],
                         "FamilyName": account.contact[1],
                         "PrimaryEmailAddr": {"Address": _billing_email(account)},
+                        "PrimaryPhone": {"FreeFormNumber": _phone(number, "+1 {} {} {}")},
+                        "WebAddr": {"URI": f"http://{account.slug}.example/"},
                         "BillAddr": {
                             **{f"Line{place}": line for place, line in enumerate(lines, start=1)},
                             "City": account.city,
@@ -591,8 +610,9 @@ class _Books:
                             "PostalCode": account.postal_code,
                             "Country": account.country,
                         },
-                        "SalesTermRef": {"value": self.terms[account.terms]},
+                        "SalesTermRef": {"value": self.terms[_OTHER_TERMS.get(account.slug, account.terms)]},
                         "Active": account.customer != "inactive",
+                        **_OUT_OF_STEP.get(account.slug, {}),
                     }
                 ],
             )
@@ -983,6 +1003,11 @@ def _instant(day: date) -> str:
 def _times(day: date) -> Record:
     """The MetaData of a transaction that was written on a day."""
     return {"CreateTime": f"{day.isoformat()}T18:05:00Z"}
+
+
+def _phone(number: int, pattern: str) -> str:
+    """A telephone number from the block that is kept for fiction."""
+    return pattern.format("303", "555", f"01{number:02d}")
 
 
 def _billing_email(account: _Account) -> str:

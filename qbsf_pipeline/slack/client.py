@@ -15,7 +15,8 @@ import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.error import URLError
 from urllib.parse import urlsplit
@@ -107,12 +108,24 @@ class Posted:
 
 @dataclass(frozen=True)
 class BotIdentity:
-    """Who the token belongs to. ``scopes`` is empty when Slack does not tell them."""
+    """Who the token belongs to. ``scopes`` is empty when Slack does not tell them; ``server_time`` is Slack's clock (UTC)."""
 
     team: str
     user_id: str
     url: str
     scopes: frozenset[str]
+    server_time: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A channel as the bot sees it."""
+
+    channel_id: str
+    name: str
+    is_private: bool
+    is_archived: bool
+    is_member: bool
 
 
 class SlackClient:
@@ -212,7 +225,42 @@ class SlackClient:
             user_id=str(answer.get("user_id") or ""),
             url=str(answer.get("url") or ""),
             scopes=frozenset(scope.strip() for scope in scopes.split(",") if scope.strip()),
+            server_time=_date(headers.get("date")),
         )
+
+    def channel(self, channel_id: str) -> Channel:
+        """One channel by its id (``conversations.info``). Needs ``channels:read`` (``groups:read`` for a private one).
+
+        Raises:
+            ServiceUnavailable: Slack cannot be asked now.
+            AccessRefused: there is no such channel for the bot, or a scope is missing.
+        """
+        found = self._call("conversations.info", {"channel": channel_id}, writes=False).get("channel")
+        if not isinstance(found, dict):
+            raise ServiceUnavailable(SYSTEM, "unreadable", "Slack described a channel without saying anything of it")
+        return _channel(found)
+
+    def channels(self, kinds: Sequence[str] = ("public_channel",)) -> list[Channel]:
+        """Every channel that the bot can see (``conversations.list``), archived ones too.
+
+        Args:
+            kinds: ``public_channel`` needs the scope ``channels:read``, ``private_channel`` the scope ``groups:read``.
+
+        Raises:
+            ServiceUnavailable: Slack cannot be asked now.
+            AccessRefused: a scope is missing.
+        """
+        arguments: dict[str, Any] = {"types": ",".join(kinds), "exclude_archived": False, "limit": 200}
+        channels: dict[str, Channel] = {}
+        while True:
+            answer = self._call("conversations.list", arguments, writes=False)
+            before = len(channels)
+            channels.update((str(one.get("id")), _channel(one)) for one in answer.get("channels") or [] if isinstance(one, dict))
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
+            # A page without anything new would go on for ever.
+            if not cursor or len(channels) == before:
+                return list(channels.values())
+            arguments["cursor"] = cursor
 
     def _call(self, method: str, arguments: dict[str, Any], *, writes: bool) -> SlackResponse:
         if not self._has_token:
@@ -232,6 +280,23 @@ class SlackClient:
         except (ValueError, LookupError, AttributeError) as error:
             # A body in no known character set, or JSON that is no object.
             raise _lost(error, writes) from error
+
+
+def _channel(found: Mapping[str, Any]) -> Channel:
+    return Channel(
+        channel_id=str(found.get("id") or ""),
+        name=str(found.get("name") or ""),
+        is_private=found.get("is_private") is True,
+        is_archived=found.get("is_archived") is True,
+        is_member=found.get("is_member") is True,
+    )
+
+
+def _date(value: Any) -> datetime | None:
+    try:
+        return parsedate_to_datetime(str(value)).astimezone(UTC)
+    except (TypeError, ValueError):
+        return None
 
 
 def _refusal(response: Any, arguments: Mapping[str, Any], writes: bool) -> ServiceError:

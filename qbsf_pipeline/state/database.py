@@ -19,15 +19,19 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from qbsf_pipeline.errors import ConfigurationError
+from qbsf_pipeline.state.agreements import Agreements
 from qbsf_pipeline.state.approvals import Approvals
 from qbsf_pipeline.state.cache import Cache
+from qbsf_pipeline.state.cleansing import Cleansing
 from qbsf_pipeline.state.failures import Failures
 from qbsf_pipeline.state.identity import Identity
+from qbsf_pipeline.state.journal import Journal
 from qbsf_pipeline.state.ledger import Ledger
 from qbsf_pipeline.state.links import Links
 from qbsf_pipeline.state.locks import AdvisoryLocks, FileLocks
 from qbsf_pipeline.state.outbox import Outbox
 from qbsf_pipeline.state.passes import Passes
+from qbsf_pipeline.state.rejections import Rejections
 from qbsf_pipeline.state.reviews import Reviews
 from qbsf_pipeline.state.services import Services
 from qbsf_pipeline.state.tokens import Tokens
@@ -36,7 +40,7 @@ from qbsf_pipeline.state.transactions import WRITES, StateBusy, Transactions
 __all__ = ["NEWEST_MIGRATION", "State", "StateBusy"]
 
 #: The migration that this program needs. A test holds it equal to the newest file in ``migrations/versions``.
-NEWEST_MIGRATION = "0001"
+NEWEST_MIGRATION = "0002"
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -49,7 +53,8 @@ class State:
 
     Attributes:
         engine: SQLAlchemy's engine, for reporting.
-        ledger, links, reviews, approvals, outbox, failures, tokens, passes, services, identity, cache: the stores.
+        ledger, links, rejections, reviews, agreements, journal, approvals, outbox, failures, cleansing, tokens, passes,
+            services, identity, cache: the stores.
     """
 
     def __init__(self, engine: Engine, locks: FileLocks | AdvisoryLocks) -> None:
@@ -58,10 +63,14 @@ class State:
         self._transactions = transactions = Transactions(engine)
         self.ledger = Ledger(transactions)
         self.links = Links(transactions)
-        self.reviews = Reviews(transactions, self.links)
+        self.rejections = Rejections(transactions)
+        self.reviews = Reviews(transactions, self.links, self.rejections)
+        self.agreements = Agreements(transactions)
+        self.journal = Journal(transactions)
         self.approvals = Approvals(transactions)
         self.outbox = Outbox(transactions)
         self.failures = Failures(transactions, self.ledger)
+        self.cleansing = Cleansing(transactions)
         self.tokens = Tokens(transactions, self.exclusive)
         self.passes = Passes(transactions)
         self.services = Services(transactions)

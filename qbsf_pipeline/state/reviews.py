@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, insert, or_, select, update
 
 from qbsf_pipeline.money import parse_json, to_json
 from qbsf_pipeline.state.links import PERSON, CustomerLink, Links
+from qbsf_pipeline.state.rejections import Rejections
 from qbsf_pipeline.state.tables import reviews
 from qbsf_pipeline.state.transactions import Transactions
 
@@ -29,7 +30,10 @@ _DECISION: dict[str, Decision] = {status: decision for decision, status in _STAT
 @dataclass(frozen=True)
 class ReviewCase:
     """An account to be asked about: the question, the customers it might be (customer_id, display_name, email, city, the
-    fields that agree and those that differ), and the deals that wait, with their amount in ``currency``."""
+    fields that agree and those that differ), and the deals that wait, with their amount in ``currency``.
+
+    ``details``: both records side by side, as JSON has it; what is in it does not make it another question.
+    """
 
     account_id: str
     account_name: str
@@ -38,6 +42,7 @@ class ReviewCase:
     deals_waiting: int
     amount_waiting: Decimal | None
     currency: str | None
+    details: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ class Review:
     decided_at: datetime | None
     decided_by: str | None
     customer_id: str | None
+    details: dict[str, Any] | None = None
+    announced_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -77,9 +84,10 @@ class UnknownReview(LookupError):
 class Reviews:
     """The reviews in the state database, one for each account."""
 
-    def __init__(self, transactions: Transactions, links: Links) -> None:
+    def __init__(self, transactions: Transactions, links: Links, rejections: Rejections) -> None:
         self._transactions = transactions
         self._links = links
+        self._rejections = rejections
 
     def open_or_refresh(self, cases: Sequence[ReviewCase], now: datetime) -> tuple[Review, ...]:
         """Ask about accounts. Returns the reviews that are new, that is not open before.
@@ -99,15 +107,9 @@ class Reviews:
                     "deals_waiting": case.deals_waiting,
                     "amount_waiting": case.amount_waiting,
                     "currency": case.currency,
+                    "details": None if case.details is None else to_json(dict(case.details)),
                 }
-                fresh = {
-                    **values,
-                    "status": "open",
-                    "opened_at": now,
-                    "decided_at": None,
-                    "decided_by": None,
-                    "customer_id": None,
-                }
+                fresh = {**values, **_opened(now)}
                 row = _row(connection, case.account_id)
                 same = reviews.c.account_id == case.account_id
                 if row is None:
@@ -137,7 +139,9 @@ class Reviews:
     def decide(self, review: str, decision: Decision, *, by: str, now: datetime, customer_id: str | None = None) -> Review:
         """A person answers; ``review`` is a review's id or an account's. A later answer takes the place of an earlier one.
 
-        ``link`` makes the link in the same transaction, ``create`` and ``ignore`` undo the one of an earlier answer.
+        ``link`` makes the link in the same transaction, in place of what the program linked by itself; customers that a
+        person added with :meth:`also_link` stay, and a rejection of the named one is withdrawn. Each decision undoes the link
+        of an earlier answer.
 
         Raises:
             UnknownReview: there is no such review.
@@ -153,6 +157,10 @@ class Reviews:
             if earlier is not None and earlier != customer_id:
                 self._links.unlink_customer(before.account_id, earlier, by, now)
             if customer_id:
+                for link in self._links.customers(before.account_id):
+                    if link.method != PERSON and link.customer_id != customer_id:
+                        self._links.unlink_customer(before.account_id, link.customer_id, by, now)
+                self._rejections.withdraw(before.account_id, customer_id)
                 evidence = {"review": _review_id(before.number)}
                 self._links.link_customer(CustomerLink(before.account_id, customer_id, PERSON, by, now, evidence=evidence))
             connection.execute(
@@ -163,6 +171,81 @@ class Reviews:
             after = _row(connection, before.account_id)
             assert after is not None
             return _review(after)
+
+    def also_link(self, account_id: str, customer_id: str, by: str, now: datetime) -> CustomerLink:
+        """A person adds a customer beside those that the account has: a branch, or another currency.
+
+        A rejection of it is withdrawn. The account's question, if there is one, stays as it is.
+        """
+        with self._transactions.write():
+            beside = [link.customer_id for link in self._links.customers(account_id) if link.customer_id != customer_id]
+            self._rejections.withdraw(account_id, customer_id)
+            link = CustomerLink(account_id, customer_id, PERSON, by, now, evidence={"beside": beside})
+            self._links.link_customer(link)
+        return link
+
+    def undo(self, review: str, by: str, now: datetime, account_name: str | None = None, question: str | None = None) -> Review:
+        """A person takes back what a person or the program decided; ``review`` is a review's id or an account's.
+
+        Every link of the account in force is undone, and its customer rejected, as is the customer of the answer. The
+        question is open again; an account that was never asked about gets one, with ``account_name`` and ``question``.
+        Where nothing was decided, nothing changes.
+
+        Raises:
+            UnknownReview: there is no such review, nor an account of that id with a link.
+        """
+        with self._transactions.write() as connection:
+            before = _row(connection, review)
+            account_id = review if before is None else before.account_id
+            linked = [link.customer_id for link in self._links.customers(account_id)]
+            if before is None and not linked:
+                raise UnknownReview(review)
+            if before is not None and not linked and before.status not in _DECISION:
+                return _review(before)
+            answered = [before.customer_id] if before is not None and before.customer_id else []
+            reason = None if before is None else f"undone in {_review_id(before.number)}"
+            for customer_id in dict.fromkeys([*linked, *answered]):
+                self._links.unlink_customer(account_id, customer_id, by, now)
+                self._rejections.reject(account_id, customer_id, by, now, reason)
+            if before is None:
+                asked = question or "Which customer of QuickBooks is this account? Its link was undone."
+                case = ReviewCase(account_id, account_name or account_id, asked, (), 0, None, None)
+                values = {
+                    "account_id": account_id,
+                    "account_name": case.account_name,
+                    "question": asked,
+                    "candidates": to_json([]),
+                    "fingerprint": _fingerprint(case),
+                    "deals_waiting": 0,
+                }
+                connection.execute(insert(reviews).values({**values, **_opened(now)}))
+            else:
+                named = {"account_name": account_name or before.account_name, "question": question or before.question}
+                same = reviews.c.number == before.number
+                connection.execute(update(reviews).where(same).values({**named, **_opened(now)}))
+            after = _row(connection, account_id)
+            assert after is not None
+            return _review(after)
+
+    def unannounced(self) -> tuple[Review, ...]:
+        """Open reviews that people were not told of yet, oldest first."""
+        statement = select(reviews).where(reviews.c.status == "open", reviews.c.announced_at.is_(None))
+        with self._transactions.read() as connection:
+            rows = connection.execute(statement.order_by(reviews.c.opened_at, reviews.c.number))
+            return tuple(_review(row) for row in rows)
+
+    def announce(self, review_ids: Collection[str], now: datetime) -> None:
+        """Remember that people were told of these reviews. Put their message into the outbox in the same transaction.
+
+        Raises:
+            UnknownReview: there is no such review.
+        """
+        with self._transactions.write() as connection:
+            for review_id in review_ids:
+                row = _row(connection, review_id)
+                if row is None:
+                    raise UnknownReview(review_id)
+                connection.execute(update(reviews).where(reviews.c.number == row.number).values(announced_at=now))
 
     def get(self, review: str) -> Review:
         """One review by its id or its account's.
@@ -204,6 +287,18 @@ def _row(connection: Connection, review: str) -> Row[Any] | None:
     return connection.execute(select(reviews).where(condition)).first()
 
 
+def _opened(now: datetime) -> dict[str, Any]:
+    """What a review is set to when its question is asked, or asked again."""
+    return {
+        "status": "open",
+        "opened_at": now,
+        "decided_at": None,
+        "decided_by": None,
+        "customer_id": None,
+        "announced_at": None,
+    }
+
+
 def _review_id(number: int) -> str:
     return f"R-{number}"
 
@@ -223,6 +318,8 @@ def _review(row: Row[Any]) -> Review:
         decided_at=row.decided_at,
         decided_by=row.decided_by,
         customer_id=row.customer_id,
+        details=None if row.details is None else parse_json(row.details),
+        announced_at=row.announced_at,
     )
 
 

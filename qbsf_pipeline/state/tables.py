@@ -100,6 +100,10 @@ LEDGER_STATUSES = ("planned", "sending", "done", "failed", "dead", "withdrawn")
 REVIEW_STATUSES = ("open", "linked", "create", "ignored", "closed")
 FAILURE_STATUSES = ("open", "resolved", "dismissed")
 OUTBOX_STATUSES = ("waiting", "sending", "sent", "dead")
+SIDES = ("salesforce", "quickbooks")
+JOURNAL_KINDS = ("owner_changed", "put_back", "both_changed", "first_difference", "report_only", "kept", "reversed")
+JOURNAL_STATUSES = ("planned", "written", "reported", "refused", "withdrawn")
+SEVERITIES = ("error", "warning", "hint")
 
 metadata = MetaData(
     naming_convention={
@@ -185,6 +189,37 @@ customer_links = Table(
     ),
 )
 
+#: Decisions about an account and a customer that another one about the same two took the place of.
+past_customer_links = Table(
+    "past_customer_links",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("account_id", StoredText, nullable=False),
+    Column("customer_id", StoredText, nullable=False),
+    Column("method", StoredText, nullable=False),
+    Column("score", Exact),
+    Column("evidence", StoredText, nullable=False),
+    Column("rule_version", StoredText, nullable=False),
+    Column("decided_by", StoredText, nullable=False),
+    Column("decided_at", Instant, nullable=False),
+    Column("unlinked_by", StoredText, nullable=False),
+    Column("unlinked_at", Instant, nullable=False),
+    Index(None, "account_id"),
+    sqlite_autoincrement=True,
+)
+
+#: "This account is not this customer."
+match_rejections = Table(
+    "match_rejections",
+    metadata,
+    Column("account_id", StoredText, primary_key=True),
+    Column("customer_id", StoredText, primary_key=True),
+    Column("decided_by", StoredText, nullable=False),
+    Column("decided_at", Instant, nullable=False),
+    Column("reason", StoredText),
+    Column("active", Boolean, nullable=False),
+)
+
 invoice_links = Table(
     "invoice_links",
     metadata,
@@ -222,6 +257,8 @@ reviews = Table(
     Column("decided_at", Instant),
     Column("decided_by", StoredText),
     Column("customer_id", StoredText),
+    Column("details", StoredText),
+    Column("announced_at", Instant),
     UniqueConstraint("account_id"),
     CheckConstraint(one_of("status", *REVIEW_STATUSES), name="status"),
     sqlite_autoincrement=True,
@@ -363,4 +400,84 @@ cache = Table(
     Column("key", StoredText, primary_key=True),
     Column("text", StoredText, nullable=False),
     Column("stored_at", Instant, nullable=False),
+)
+
+#: What each field meant on both sides when they last agreed, as JSON: the base of the three-way decision.
+field_agreements = Table(
+    "field_agreements",
+    metadata,
+    Column("account_id", StoredText, primary_key=True),
+    Column("customer_id", StoredText, primary_key=True),
+    Column("values", StoredText, nullable=False),
+    Column("agreed_at", Instant, nullable=False),
+)
+
+#: Differences of fields and what became of them. Triggers keep every row, and the values of what was written.
+field_journal = Table(
+    "field_journal",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("key", StoredText, nullable=False),
+    Column("occurrence", Integer, nullable=False),
+    Column("account_id", StoredText, nullable=False),
+    Column("account_name", StoredText, nullable=False),
+    Column("customer_id", StoredText, nullable=False),
+    Column("customer_name", StoredText, nullable=False),
+    Column("field", StoredText, nullable=False),
+    Column("salesforce_value", StoredText),
+    Column("quickbooks_value", StoredText),
+    Column("agreed_value", StoredText),
+    Column("owner", String(16), nullable=False),
+    Column("winner", String(16), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("rule", StoredText, nullable=False),
+    Column("changed_by", StoredText),
+    Column("changed_at", Instant),
+    Column("write_key", StoredText),
+    Column("status", String(16), nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("settled_at", Instant),
+    Column("reversed_by", StoredText),
+    Column("reversed_at", Instant),
+    Column("reversal_settled_at", Instant),
+    Column("announced_at", Instant),
+    UniqueConstraint("key", "occurrence"),
+    CheckConstraint(one_of("owner", *SIDES), name="owner"),
+    CheckConstraint(one_of("winner", *SIDES, "none"), name="winner"),
+    CheckConstraint(one_of("kind", *JOURNAL_KINDS), name="kind"),
+    CheckConstraint(one_of("status", *JOURNAL_STATUSES), name="status"),
+    CheckConstraint("(status = 'reported') = (write_key IS NULL)", name="write_key"),
+    CheckConstraint("(status IN ('planned', 'reported')) = (settled_at IS NULL)", name="settled_at"),
+    CheckConstraint("(reversed_at IS NULL) = (reversed_by IS NULL)", name="reversed_by"),
+    CheckConstraint("reversal_settled_at IS NULL OR reversed_at IS NOT NULL", name="reversal_settled_at"),
+    Index(None, "account_id", "field"),
+    Index(None, "write_key"),
+    sqlite_autoincrement=True,
+)
+
+#: What the audits found. A row stays when it is mended, so that progress can be shown.
+cleansing_findings = Table(
+    "cleansing_findings",
+    metadata,
+    Column("finding_id", StoredText, primary_key=True),
+    Column("system", StoredText, nullable=False),
+    Column("code", StoredText, nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("record_object", StoredText, nullable=False),
+    Column("record_id", StoredText, nullable=False),
+    Column("record_name", StoredText),
+    Column("first_seen_at", Instant, nullable=False),
+    Column("last_seen_at", Instant, nullable=False),
+    Column("resolved_at", Instant),
+    CheckConstraint(one_of("severity", *SEVERITIES), name="severity"),
+)
+
+cleansing_runs = Table(
+    "cleansing_runs",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False),
+    Column("scores", StoredText, nullable=False),
+    Column("counts", StoredText, nullable=False),
+    sqlite_autoincrement=True,
 )

@@ -13,7 +13,7 @@ import pytest
 
 from qbsf_pipeline.cli.output import cell, print_json
 from qbsf_pipeline.cli.sync import PassReport, gather
-from qbsf_pipeline.invoices.approval import batch_of
+from qbsf_pipeline.flows.approval import batch_of
 from qbsf_pipeline.invoices.plan import PLAN
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.settings import Environment, load_settings
@@ -111,7 +111,7 @@ def test_in_an_empty_home_every_question_has_an_answer() -> None:
     assert "Nothing needs a person." in qbsf("failures").out
     assert qbsf("review", "--json").json == []
     status = qbsf("status", "--json").json
-    assert status["flows"] == {"invoices": []}
+    assert status["flows"] == {"invoices": [], "customers": []}
     assert status["snapshot"] is None
     assert "Snapshot for analysts: none yet" in qbsf("status").out
     query = qbsf("query", "SELECT 1")
@@ -205,7 +205,7 @@ def test_the_whole_plan_is_approved_by_its_own_id(tmp_path: Path) -> None:
     put_plan(tmp_path)
     batch = batch_of(["P-1", "P-2"])
     assert qbsf("approve", batch, "--json").json == [
-        {"plan_id": batch, "decision": "approved", "what": "the whole plan, 2 writes"}
+        {"plan_id": batch, "decision": "approved", "what": "the whole plan of invoices, 2 writes"}
     ]
 
 
@@ -214,7 +214,7 @@ def test_the_whole_plan_is_approved_by_its_own_id(tmp_path: Path) -> None:
 
 def report(**changes: object) -> PassReport:
     nothing = {"error": None, "closed": [], "refused": [], "unfinished": [], "held": 0, "messages": {"sent": 0, "waiting": 0}}
-    quiet = {"deals": {}, "planned": 0, "invoices": [], "customers": {}, "notes": [], "steps": [], "api_calls": {}}
+    quiet = {"deals": {}, "planned": 0, "invoices": [], "customers": {}, "changes": [], "notes": [], "steps": [], "api_calls": {}}
     return PassReport(**{"mode": "live", "seconds": 1.0, **nothing, **quiet, **changes})  # type: ignore[arg-type]
 
 

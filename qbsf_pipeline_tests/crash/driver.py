@@ -84,7 +84,13 @@ def _run(order: dict[str, Any]) -> NoReturn:
         os.environ.update(order["environment"])
         for strike in order["strikes"]:
             _set_up(strike)
-        found = {"sync": _sync, "push": _push, "token": _token}[order["command"]]()
+        commands = {
+            "sync": _sync,
+            "push": lambda: _push("invoices"),
+            "push customers": lambda: _push("customers"),
+            "token": _token,
+        }
+        found = commands[order["command"]]()
         part = Path(order["result"] + ".part")
         part.write_text(json.dumps(found, default=str))
         part.rename(order["result"])
@@ -104,8 +110,8 @@ def _sync() -> dict[str, Any]:
     return report.__dict__ | {"exit_code": report.exit_code}
 
 
-def _push() -> dict[str, Any]:
-    """The push job alone, as the daemon's sensor starts it."""
+def _push(flow: str) -> dict[str, Any]:
+    """The push job of a flow alone, as the daemon's sensor starts it."""
     from qbsf_pipeline.cli.passes import instance_for
     from qbsf_pipeline.definitions import build
     from qbsf_pipeline.settings import load_settings
@@ -113,7 +119,7 @@ def _push() -> dict[str, Any]:
     settings = load_settings()
     with instance_for(settings) as instance:
         definitions = build(settings, console_level="CRITICAL")
-        ran = definitions.resolve_job_def("push_invoices").execute_in_process(instance=instance, raise_on_error=False)
+        ran = definitions.resolve_job_def(f"push_{flow}").execute_in_process(instance=instance, raise_on_error=False)
     return {"success": ran.success}
 
 

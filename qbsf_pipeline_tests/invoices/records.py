@@ -12,7 +12,8 @@ from typing import Any
 
 import polars as pl
 
-from qbsf_pipeline.customers.matching.plan import DECISIONS, LINKS, CustomerMatches, match_customers
+from qbsf_pipeline.customers.matching.plan import DECISIONS, LINKS, REJECTIONS, CustomerMatches, match_customers
+from qbsf_pipeline.customers.matching.successors import SUCCESSORS
 from qbsf_pipeline.invoices.plan import (
     GENERATIONS,
     INVOICE_LINKS,
@@ -212,6 +213,8 @@ class World:
     company: dict[str, Any] = field(default_factory=lambda: {"id": "1", "name": "Books", "country": "US"})
     links: list[dict[str, Any]] = field(default_factory=list)
     decisions: list[dict[str, Any]] = field(default_factory=list)
+    rejections: list[dict[str, Any]] = field(default_factory=list)
+    successors: list[dict[str, Any]] = field(default_factory=list)
     ledger: list[dict[str, Any]] = field(default_factory=list)
     invoice_links: list[dict[str, Any]] = field(default_factory=list)
     generations: list[dict[str, Any]] = field(default_factory=list)
@@ -225,6 +228,8 @@ class World:
             state_frame(LINKS, self.links),
             state_frame(DECISIONS, self.decisions),
             with_rules or load_rules(),
+            rejections=state_frame(REJECTIONS, self.rejections),
+            successors=state_frame(SUCCESSORS, self.successors),
         )
 
     def inputs(self, with_rules: Rules | None = None) -> InvoiceInputs:

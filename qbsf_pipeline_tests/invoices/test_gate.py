@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import update
 
 from qbsf_pipeline.customers.matching.plan import MATCHES
-from qbsf_pipeline.invoices.approval import batch_of
+from qbsf_pipeline.flows.approval import batch_of
 from qbsf_pipeline.invoices.plan import PLAN
 from qbsf_pipeline.money import parse_json, to_json
 from qbsf_pipeline.notices import closed_checks, failed_reason, tell_failed_run
@@ -44,7 +44,7 @@ def planned_home(sandbox: SandboxProcess, tmp_path_factory: pytest.TempPathFacto
     """A home where both systems were read and the invoices planned; nothing is pending and nothing was written."""
     home = tmp_path_factory.mktemp("planned") / "home"
     with pytest.MonkeyPatch.context() as patch, Pipeline(home, patch, sandbox) as pipeline:
-        assert pipeline.run("plan_invoices_only").success
+        assert pipeline.run("plan_only").success
     return home
 
 
@@ -90,7 +90,7 @@ def test_a_closed_check_of_the_sources_keeps_the_plan_from_being_made(pipeline: 
 
 def test_the_push_runs_the_checks_again_and_sends_nothing_when_one_is_closed(pipeline: Pipeline) -> None:
     assert pipeline.run("sync_invoices").success
-    assert isinstance(pipeline.tick("push_sensor"), dg.RunRequest)
+    assert isinstance(pipeline.tick("push_invoices_sensor"), dg.RunRequest)
     before = pipeline.doors.state.ledger.counts()
     pipeline.rules(SMALL)
     result = pipeline.run("push_invoices")
@@ -99,7 +99,7 @@ def test_the_push_runs_the_checks_again_and_sends_nothing_when_one_is_closed(pip
     assert "invoices/pushed" not in materialized(result)
     assert pipeline.writes_to_quickbooks() == 0
     assert pipeline.doors.state.ledger.counts() == before
-    answer = pipeline.tick("push_sensor")
+    answer = pipeline.tick("push_invoices_sensor")
     assert isinstance(answer, dg.SkipReason)
     assert "within_blast_radius is closed" in (answer.skip_message or "")
 
@@ -169,7 +169,7 @@ def test_a_closed_gate_is_told_once_with_the_command_that_opens_it(pipeline: Pip
     (text,) = pipeline.waiting_texts()
     number = pipeline.table(PLAN).filter(pl.col("operation") == "create_invoice").height
     assert text == (
-        ":no_entry: *Nothing was sent to QuickBooks: a check stopped this pass.*\n"
+        ":no_entry: *No invoice was pushed: a check stopped this pass.*\n"
         f"• This plan is larger than one push may be: {number} invoices (at most 1). Look at it with qbsf plan, then: "
         f"qbsf approve {whole_plan(pipeline)}  (`within_blast_radius`)\n"
         f"<http://127.0.0.1:3000/runs/{first.run_id}|Open the run>"
@@ -186,7 +186,7 @@ def test_a_shrunken_full_pull_closes_the_gate_marks_nothing_deleted_and_a_good_o
     write_pulls(pipeline.doors.warehouse, [pulled], pipeline.settings.rules.pull, NOW)
 
     # The org does not show three deals that the warehouse knows.
-    first = pipeline.run("plan_invoices_only", full=True)
+    first = pipeline.run("plan_only", full=True)
     assert closed(first) == {"salesforce_lost_no_rows"}
     assert "invoices/plan" not in materialized(first)
     opportunities = pipeline.table(salesforce.OPPORTUNITY)
@@ -194,13 +194,13 @@ def test_a_shrunken_full_pull_closes_the_gate_marks_nothing_deleted_and_a_good_o
     assert opportunities.filter("is_deleted").height == known.filter("is_deleted").height
 
     # An incremental pull, or another full one that is no better, leaves it closed.
-    assert closed(pipeline.run("plan_invoices_only")) == {"salesforce_lost_no_rows"}
+    assert closed(pipeline.run("plan_only")) == {"salesforce_lost_no_rows"}
 
     # The permissions are given back: the org shows them again.
     fields = ("Name", "AccountId", "OwnerId", "CloseDate")
     back = [{"Id": ghost, **{name: model[name] for name in fields}, "StageName": "Prospecting"} for ghost in ghosts]
     pipeline.control.upsert_records("Opportunity", back)
-    good = pipeline.run("plan_invoices_only", full=True)
+    good = pipeline.run("plan_only", full=True)
     assert closed(good) == set()
     assert good.success
     assert pipeline.writes_to_quickbooks() == 0

@@ -554,6 +554,7 @@ def test_a_missing_customer_is_created_first_and_once():
         "CompanyName": "Acme 1 Inc.",
         "PrimaryEmailAddr": {"Address": "ap@acme1.example"},
         "PrimaryPhone": {"FreeFormNumber": "(303) 555-0101"},
+        "WebAddr": {"URI": "https://www.acme1.example"},
         "BillAddr": payload(plan, "create_invoice")["BillAddr"],
         "SalesTermRef": {"value": "3"},
         "Notes": f"Salesforce Account {ACCOUNT}",

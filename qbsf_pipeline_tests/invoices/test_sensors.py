@@ -13,8 +13,10 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 )
 from dagster._core.test_utils import create_run_for_test
 
-from qbsf_pipeline.invoices.automation import BUSY, closed_gate
-from qbsf_pipeline.invoices.checks import PLAN_KEY, plan_gates, source_gates
+from qbsf_pipeline.flows.automation import BUSY, closed_gate
+from qbsf_pipeline.flows.source_gates import source_gates
+from qbsf_pipeline.invoices.automation import INVOICES
+from qbsf_pipeline.invoices.checks import PLAN_KEY, plan_gates
 from qbsf_pipeline.settings import load_settings
 from qbsf_pipeline.state.ledger import PlannedWrite
 from qbsf_pipeline.state.outbox import Message
@@ -79,32 +81,32 @@ def skipped(answer: dg.RunRequest | dg.SkipReason) -> str:
 
 
 def test_the_first_tick_has_nothing_to_push(pipeline: Pipeline) -> None:
-    assert skipped(pipeline.tick("push_sensor")) == "nothing is pending"
+    assert skipped(pipeline.tick("push_invoices_sensor")) == "nothing is pending"
 
 
 def test_what_is_pending_without_a_plan_in_this_instance_waits(pipeline: Pipeline) -> None:
     enqueue(pipeline, lone())
-    assert skipped(pipeline.tick("push_sensor")) == "1 writes wait: there is no plan yet"
+    assert skipped(pipeline.tick("push_invoices_sensor")) == "1 writes wait: there is no plan yet"
 
 
 def test_a_plan_whose_checks_have_not_run_is_not_pushed(pipeline: Pipeline) -> None:
     enqueue(pipeline, lone())
     plan_was_made(pipeline)
-    assert skipped(pipeline.tick("push_sensor")).endswith(" has not run")
+    assert skipped(pipeline.tick("push_invoices_sensor")).endswith(" has not run")
 
 
 def test_one_check_that_has_not_run_is_enough_to_wait(pipeline: Pipeline) -> None:
     enqueue(pipeline, lone())
     plan_was_made(pipeline)
     checks_ran(pipeline, without="currencies_agree")
-    assert skipped(pipeline.tick("push_sensor")) == "1 writes wait: check currencies_agree has not run"
+    assert skipped(pipeline.tick("push_invoices_sensor")) == "1 writes wait: check currencies_agree has not run"
 
 
 def test_what_passed_every_check_is_pushed(pipeline: Pipeline) -> None:
     enqueue(pipeline, lone(1), lone(2))
     plan_was_made(pipeline)
     checks_ran(pipeline)
-    answer = pipeline.tick("push_sensor")
+    answer = pipeline.tick("push_invoices_sensor")
     assert isinstance(answer, dg.RunRequest)
     assert answer.tags["qbsf/waiting"] == "2"
     # A run key would keep a push that failed from ever being started again.
@@ -118,9 +120,9 @@ def test_each_closed_check_keeps_the_sensor_from_pushing_and_says_why(pipeline: 
     for key in CHECKS:
         check_ran(pipeline, key, passed=False)
         expected = f"1 writes wait: check {key.name} is closed: 2 deals to invoice have one already."
-        assert skipped(pipeline.tick("push_sensor")) == expected
+        assert skipped(pipeline.tick("push_invoices_sensor")) == expected
         check_ran(pipeline, key)
-    assert isinstance(pipeline.tick("push_sensor"), dg.RunRequest)
+    assert isinstance(pipeline.tick("push_invoices_sensor"), dg.RunRequest)
 
 
 def test_checks_that_passed_for_an_older_plan_do_not_open_the_gate(pipeline: Pipeline) -> None:
@@ -128,9 +130,9 @@ def test_checks_that_passed_for_an_older_plan_do_not_open_the_gate(pipeline: Pip
     plan_was_made(pipeline)
     checks_ran(pipeline)
     materialize(pipeline, PLAN_KEY)
-    assert skipped(pipeline.tick("push_sensor")) == "1 writes wait: check books_are_open belongs to an older plan"
+    assert skipped(pipeline.tick("push_invoices_sensor")) == "1 writes wait: check books_are_open belongs to an older plan"
     checks_ran(pipeline)
-    assert isinstance(pipeline.tick("push_sensor"), dg.RunRequest)
+    assert isinstance(pipeline.tick("push_invoices_sensor"), dg.RunRequest)
 
 
 def test_checks_that_passed_for_an_older_pull_do_not_open_the_gate(pipeline: Pipeline) -> None:
@@ -138,7 +140,7 @@ def test_checks_that_passed_for_an_older_pull_do_not_open_the_gate(pipeline: Pip
     plan_was_made(pipeline)
     checks_ran(pipeline)
     materialize(pipeline, dg.AssetKey(["quickbooks", "invoice"]))
-    assert closed_gate(pipeline.instance) == "check invoice_ids_are_unique belongs to an older pull"
+    assert closed_gate(pipeline.instance, INVOICES) == "check invoice_ids_are_unique belongs to an older pull"
 
 
 @pytest.mark.parametrize("status", [status for status in BUSY if status is not dg.DagsterRunStatus.QUEUED])
@@ -147,7 +149,7 @@ def test_a_push_that_is_under_way_is_not_started_twice(pipeline: Pipeline, statu
     plan_was_made(pipeline)
     checks_ran(pipeline)
     create_run_for_test(pipeline.instance, job_name="push_invoices", status=status)
-    assert skipped(pipeline.tick("push_sensor")) == "a push is under way"
+    assert skipped(pipeline.tick("push_invoices_sensor")) == "a push is under way"
 
 
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED])
@@ -156,7 +158,7 @@ def test_a_push_that_ended_does_not_keep_the_next_one_back(pipeline: Pipeline, s
     plan_was_made(pipeline)
     checks_ran(pipeline)
     create_run_for_test(pipeline.instance, job_name="push_invoices", status=status)
-    assert isinstance(pipeline.tick("push_sensor"), dg.RunRequest)
+    assert isinstance(pipeline.tick("push_invoices_sensor"), dg.RunRequest)
 
 
 def test_in_mode_approve_nothing_is_pushed_that_nobody_approved(pipeline: Pipeline) -> None:
@@ -164,7 +166,7 @@ def test_in_mode_approve_nothing_is_pushed_that_nobody_approved(pipeline: Pipeli
     enqueue(pipeline, lone())
     plan_was_made(pipeline)
     checks_ran(pipeline)
-    assert skipped(pipeline.tick("push_sensor")) == "nothing approved is pending"
+    assert skipped(pipeline.tick("push_invoices_sensor")) == "nothing approved is pending"
 
 
 @pytest.mark.parametrize("subject", ["P-0123456789", "B-1"])
@@ -174,7 +176,7 @@ def test_in_mode_approve_what_a_person_approved_is_pushed(pipeline: Pipeline, su
     plan_was_made(pipeline)
     checks_ran(pipeline)
     pipeline.doors.state.approvals.approve(subject, "dana", NOW)
-    answer = pipeline.tick("push_sensor")
+    answer = pipeline.tick("push_invoices_sensor")
     assert isinstance(answer, dg.RunRequest)
     assert answer.tags["qbsf/waiting"] == ("1" if subject.startswith("P-") else "2")
 
@@ -184,12 +186,12 @@ def test_a_rejected_deal_is_not_pushed_in_any_mode(pipeline: Pipeline) -> None:
     plan_was_made(pipeline)
     checks_ran(pipeline)
     pipeline.doors.state.approvals.reject("P-0123456789", "dana", NOW)
-    assert skipped(pipeline.tick("push_sensor")) == "nothing is pending"
+    assert skipped(pipeline.tick("push_invoices_sensor")) == "nothing is pending"
 
 
 def test_a_write_whose_customer_does_not_exist_yet_starts_nothing_by_itself(pipeline: Pipeline) -> None:
     enqueue(pipeline, invoice(1))
-    assert skipped(pipeline.tick("push_sensor")) == "nothing is pending"
+    assert skipped(pipeline.tick("push_invoices_sensor")) == "nothing is pending"
 
 
 def test_a_write_that_failed_is_pushed_when_it_is_due_again(pipeline: Pipeline) -> None:
@@ -198,9 +200,9 @@ def test_a_write_that_failed_is_pushed_when_it_is_due_again(pipeline: Pipeline) 
     plan_was_made(pipeline)
     checks_ran(pipeline)
     ledger.fail(lone().key, "6140", "taken", NOW + timedelta(hours=1), NOW)
-    assert skipped(pipeline.tick("push_sensor")) == "nothing is pending"
+    assert skipped(pipeline.tick("push_invoices_sensor")) == "nothing is pending"
     ledger.fail(lone().key, "6140", "taken", NOW - timedelta(seconds=1), NOW)
-    assert isinstance(pipeline.tick("push_sensor"), dg.RunRequest)
+    assert isinstance(pipeline.tick("push_invoices_sensor"), dg.RunRequest)
 
 
 def test_a_write_whose_answer_was_lost_is_looked_after(pipeline: Pipeline) -> None:
@@ -208,10 +210,10 @@ def test_a_write_whose_answer_was_lost_is_looked_after(pipeline: Pipeline) -> No
     plan_was_made(pipeline)
     checks_ran(pipeline)
     pipeline.doors.state.ledger.start([sending(lone())], NOW)
-    assert isinstance(pipeline.tick("push_sensor"), dg.RunRequest)
+    assert isinstance(pipeline.tick("push_invoices_sensor"), dg.RunRequest)
 
 
-@pytest.mark.parametrize("job", ["sync_invoices", "push_invoices"])
+@pytest.mark.parametrize("job", ["sync", "sync_invoices", "push_invoices"])
 def test_passes_follow_each_other_and_never_overlap(pipeline: Pipeline, job: str) -> None:
     assert isinstance(pipeline.tick("sync_sensor"), dg.RunRequest)
     create_run_for_test(pipeline.instance, job_name=job, status=dg.DagsterRunStatus.STARTED)
@@ -237,11 +239,11 @@ def test_the_sweep_finds_what_no_sensor_picked_up(tmp_path: Path, monkeypatch: p
     (tmp_path / "dagster").mkdir()
     instance = dg.DagsterInstance.local_temp(str(tmp_path / "dagster"))
     with Pipeline(tmp_path / "home", monkeypatch, instance=instance) as pipeline:
-        assert skipped(pipeline.tick_schedule("sweep_pending_writes")) == "nothing waits"
+        assert skipped(pipeline.tick_schedule("sweep_invoices")) == "nothing waits"
         enqueue(pipeline, lone())
-        assert isinstance(pipeline.tick_schedule("sweep_pending_writes"), dg.RunRequest)
+        assert isinstance(pipeline.tick_schedule("sweep_invoices"), dg.RunRequest)
         create_run_for_test(instance, job_name="sync_invoices", status=dg.DagsterRunStatus.STARTED)
-        assert skipped(pipeline.tick_schedule("sweep_pending_writes")) == "a pass is under way"
+        assert skipped(pipeline.tick_schedule("sweep_invoices")) == "a pass is under way"
 
 
 @pytest.mark.parametrize(
@@ -251,8 +253,8 @@ def test_the_sweep_finds_what_no_sensor_picked_up(tmp_path: Path, monkeypatch: p
         *(
             (
                 mode,
-                {"sync_sensor", "push_sensor", "failed_run_sensor", "messages_sensor"},
-                {"full_pull", "sweep_pending_writes"},
+                {"sync_sensor", "push_invoices_sensor", "push_customers_sensor", "failed_run_sensor", "messages_sensor"},
+                {"full_pull", "sweep_invoices", "sweep_customers"},
             )
             for mode in ("sandbox", "approve", "live")
         ),
@@ -278,11 +280,11 @@ def test_the_built_in_services_are_asked_more_often_than_real_ones(pipeline: Pip
         intervals[mode] = {sensor.name: sensor.minimum_interval_seconds for sensor in repository.sensor_defs}
     assert intervals["sandbox"]["sync_sensor"] == rules.sandbox_sync_every_seconds
     assert intervals["live"]["sync_sensor"] == rules.sync_every_seconds
-    assert intervals["live"]["push_sensor"] == rules.push_every_seconds
+    assert intervals["live"]["push_invoices_sensor"] == rules.push_every_seconds
 
 
 def test_a_closed_gate_is_not_retried_and_a_dead_worker_is(pipeline: Pipeline) -> None:
-    for name in ("sync_invoices", "push_invoices", "plan_invoices_only"):
+    for name in ("sync_invoices", "push_invoices", "plan_only"):
         tags = pipeline.definitions.resolve_job_def(name).tags
         assert tags["dagster/retry_on_asset_or_op_failure"] == "false"
         assert int(tags["dagster/max_retries"]) > 0

@@ -11,12 +11,13 @@ from typing import Any
 import polars as pl
 import pytest
 
+from qbsf_pipeline.flows.problems import TOLD_AFTER_ATTEMPTS, record_link, tell_problems
 from qbsf_pipeline.invoices.plan import REFUSALS
-from qbsf_pipeline.invoices.tell import TOLD_AFTER_ATTEMPTS, deal_link, problems_of, tell_invoices, tell_problems
+from qbsf_pipeline.invoices.tell import WORDS, problems_of, tell_invoices
 from qbsf_pipeline.money import to_json
 from qbsf_pipeline.settings import Settings, load_settings
 from qbsf_pipeline.state.database import State
-from qbsf_pipeline_tests.invoices.test_approval import entry
+from qbsf_pipeline_tests.flows.test_approval import entry
 from qbsf_pipeline_tests.pipeline import clear_environment, rendered
 from qbsf_pipeline_tests.state.writes import invoice, sending
 
@@ -143,15 +144,15 @@ def test_a_refusal_and_a_dead_write_of_one_deal_are_one_problem() -> None:
 
 
 def test_a_dead_write_of_an_account_is_a_problem_of_the_account() -> None:
-    write = entry(1, status="dead", opportunity_id=None, source_object="Account", source_id="0011", operation="create_customer")
+    write = entry(1, status="dead", opportunity_id=None, account_id="0011", source_object="Account", source_id="0011")
     (problem,) = problems_of(frame(), [write], ORG)
-    assert (problem.source_object, problem.link) == ("Account", deal_link(ORG, "0011", "Account"))
+    assert (problem.source_object, problem.link) == ("Account", record_link(ORG, "0011", "Account"))
 
 
 def test_a_problem_is_told_once_again_when_it_changes_and_once_when_it_is_gone(state: State, settings: Settings) -> None:
     def tell(*rows: dict[str, Any], at: int) -> list[str]:
         before = len(waiting(state))
-        tell_problems(state, settings, problems_of(frame(*rows), [], ORG), NOW + timedelta(minutes=at))
+        tell_problems(state, settings, problems_of(frame(*rows), [], ORG), "invoices", WORDS, NOW + timedelta(minutes=at))
         assert all(channel == "#alerts" for channel, _ in waiting(state))
         return [text for _, text in waiting(state)[before:]]
 
@@ -169,9 +170,10 @@ def test_a_problem_is_told_once_again_when_it_changes_and_once_when_it_is_gone(s
 
 def test_a_dismissed_problem_stays_silent_until_it_changes(state: State, settings: Settings) -> None:
     problems = problems_of(frame(refusal(1)), [], ORG)
-    tell_problems(state, settings, problems, NOW)
+    tell_problems(state, settings, problems, "invoices", WORDS, NOW)
     state.failures.dismiss("F-1", "dana", "known", NOW)
-    tell_problems(state, settings, problems, NOW + timedelta(minutes=1))
+    tell_problems(state, settings, problems, "invoices", WORDS, NOW + timedelta(minutes=1))
     assert len(waiting(state)) == 1
-    tell_problems(state, settings, problems_of(frame(refusal(1, reason="Worse.")), [], ORG), NOW + timedelta(minutes=2))
+    worse = problems_of(frame(refusal(1, reason="Worse.")), [], ORG)
+    tell_problems(state, settings, worse, "invoices", WORDS, NOW + timedelta(minutes=2))
     assert len(waiting(state)) == 2

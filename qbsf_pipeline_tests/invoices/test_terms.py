@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qbsf_pipeline.invoices.terms import Term, active_terms, due_date, find_term
+from qbsf_pipeline.customers.terms import Term, active_terms, find_term
+from qbsf_pipeline.invoices.terms import due_date
 
 TERMS = [Term("1", "Due on receipt", 0), Term("2", "Net 30", 30), Term("3", "NET30", 30)]
 

@@ -61,6 +61,11 @@ class Figures:
         return self.reviews / self.accounts
 
     @property
+    def usefulness(self) -> float:
+        """Share of the questions that show the right customer among the first three: what the queue is worth to who works it."""
+        return self.useful_reviews / self.reviews if self.reviews else 1.0
+
+    @property
     def reached(self) -> float:
         """Share of the matchable accounts that are linked, or asked about with the right customer shown."""
         return (self.right + self.useful_reviews) / self.matchable
@@ -69,8 +74,9 @@ class Figures:
         """One line."""
         return (
             f"{self.right + self.wrong} links, {self.wrong} wrong: precision {self.precision:.5f}, recall {self.recall:.4f} "
-            f"(over pairs {self.pair_recall:.4f}); {self.reviews} reviews ({self.review_share:.3f} of all accounts), linked or "
-            f"shown {self.reached:.4f}; a second customer for {self.doubled} of {self.matchable} matchable accounts"
+            f"(over pairs {self.pair_recall:.4f}); {self.reviews} reviews ({self.review_share:.3f} of all accounts, the right "
+            f"customer shown in {self.usefulness:.3f} of them), linked or shown {self.reached:.4f}; a second customer for "
+            f"{self.doubled} of {self.matchable} matchable accounts"
         )
 
 

@@ -7,27 +7,25 @@ import pytest
 from qbsf_pipeline_tests.matching.figures import figures, match
 from qbsf_pipeline_tests.matching.generator import generate
 
-#: Rules were made with the seeds 1 to 4 in view. This one was only ever tested on.
+#: Rules were made with the seeds 1 to 4, 20261 and 31001 in view. This one was only ever tested on.
 _HELD_OUT = 977
-_SIZE = 6_000
 
 
-def test_an_automatic_link_is_right(record_property, capsys):
-    found = figures(labelled := generate(_HELD_OUT, _SIZE), match(labelled).matches)
+@pytest.mark.parametrize(
+    ("size", "noise", "recall", "reached", "doubled"),
+    [(6_000, 1.0, 0.66, 0.95, 0.01), (6_000, 1.6, 0.45, 0.85, 0.05), (1_500, 0.3, 0.80, 0.98, 0.01)],
+    ids=["as people write", "much worse", "neat"],
+)
+def test_an_automatic_link_is_right(size, noise, recall, reached, doubled, record_property, capsys):
+    """Worse data costs links, not truth."""
+    found = figures(labelled := generate(_HELD_OUT, size, noise), match(labelled).matches)
     with capsys.disabled():
-        print(f"\nmatching {found.accounts} accounts: {found.told()}")
+        print(f"\nmatching {found.accounts} accounts, noise {noise}: {found.told()}")
     record_property("matching", found.told())
     assert found.precision >= 0.999, found.mistakes
-    assert found.recall >= 0.60
-    assert found.reached >= 0.95
-    assert found.doubled <= 0.01 * found.matchable
-
-
-@pytest.mark.parametrize("noise", [0.3, 1.6])
-def test_worse_data_costs_links_not_truth(noise):
-    found = figures(labelled := generate(_HELD_OUT + 1, 1_500, noise), match(labelled).matches)
-    assert found.wrong <= 1 + found.right * 0.001
-    assert found.right > 0.3 * found.matchable
+    assert found.recall >= recall
+    assert found.reached >= reached
+    assert found.doubled <= doubled * found.matchable
 
 
 def test_the_order_of_the_records_changes_nothing():

@@ -10,14 +10,32 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from qbsf_pipeline.reporting.state_tables import FAILURES, LEDGER, REVIEWS, copy_state
+from qbsf_pipeline.reporting.state_tables import CUSTOMER_LINKS, FAILURES, FIELD_JOURNAL, LEDGER, REVIEWS, copy_state
 from qbsf_pipeline.state.database import State
 from qbsf_pipeline.state.failures import Problem, Reason
+from qbsf_pipeline.state.journal import FieldChange
+from qbsf_pipeline.state.links import CustomerLink
 from qbsf_pipeline.state.reviews import ReviewCase
 from qbsf_pipeline.warehouse.connection import read_table
 from qbsf_pipeline_tests.state.writes import invoice, sending
 
 NOW = datetime(2026, 3, 31, 8, 0, tzinfo=UTC)
+CHANGE = FieldChange(
+    key="phone:1",
+    account_id="001",
+    account_name="Acme",
+    customer_id="58",
+    customer_name="Acme Inc",
+    field="phone",
+    salesforce_value='"555-0100"',
+    quickbooks_value=None,
+    agreed_value=None,
+    owner="salesforce",
+    winner="salesforce",
+    kind="first_difference",
+    rule="Salesforce owns it.",
+    write_key="update_customer:1:58:0:abc",
+)
 
 
 @pytest.fixture
@@ -28,7 +46,7 @@ def state(tmp_path: Path) -> Iterator[State]:
 
 def test_the_state_is_copied_whole_and_replaces_the_last_copy(state: State) -> None:
     with duckdb.connect() as connection:
-        assert copy_state(connection, state) == {"ledger": 0, "failures": 0, "reviews": 0}
+        assert not any(copy_state(connection, state).values())
         write = invoice(1, depends_on=())
         state.ledger.enqueue([write, invoice(2)], "B-1", NOW)
         state.ledger.start([sending(write)], NOW)
@@ -37,18 +55,30 @@ def test_the_state_is_copied_whole_and_replaces_the_last_copy(state: State) -> N
         problem = Problem("invoices:006", "invoices", "Opportunity", "006", "Café", None, "refused", reasons)
         state.failures.report([problem], "invoices", NOW)
         state.reviews.open_or_refresh([ReviewCase("001", "Acme", "Which one?", [], 2, None, None)], NOW)
+        state.links.link_customer(CustomerLink("001", "58", "scored", "customers-3", NOW, Decimal("0.97"), {"name": "equal"}))
+        state.journal.record([CHANGE], NOW)
         for _ in range(2):
-            assert copy_state(connection, state) == {"ledger": 2, "failures": 1, "reviews": 1}
+            assert copy_state(connection, state) == {
+                "ledger": 2,
+                "failures": 1,
+                "reviews": 1,
+                "customer_links": 1,
+                "field_journal": 1,
+            }
         ledger = {row["key"]: row for row in read_table(connection, LEDGER).to_dicts()}
         assert ledger[write.key]["status"] == "done"
         assert ledger[write.key]["result_id"] == "145"
         assert ledger[write.key]["amount"] == Decimal("12500.10")
         (failure,) = read_table(connection, FAILURES).to_dicts()
         assert (failure["failure_id"], failure["reasons"], failure["status"]) == ("F-1", "No e-mail. No street.", "open")
+        (link,) = read_table(connection, CUSTOMER_LINKS).to_dicts()
+        assert (link["customer_id"], link["score"], link["evidence"]) == ("58", Decimal("0.97"), '{"name":"equal"}')
+        (change,) = read_table(connection, FIELD_JOURNAL).to_dicts()
+        assert (change["journal_id"], change["salesforce_value"], change["status"]) == ("J-1", '"555-0100"', "planned")
         (review,) = read_table(connection, REVIEWS).to_dicts()
         assert (review["review_id"], review["deals_waiting"], review["decided_at"]) == ("R-1", 2, None)
 
 
 def test_no_body_that_was_sent_and_no_token_reaches_the_warehouse() -> None:
-    names = {column.name for table in (LEDGER, FAILURES, REVIEWS) for column in table.columns}
+    names = {column.name for table in (LEDGER, FAILURES, REVIEWS, CUSTOMER_LINKS, FIELD_JOURNAL) for column in table.columns}
     assert not names & {"payload", "sent_body", "result", "access_token", "refresh_token"}

@@ -39,7 +39,11 @@ class Seeded:
         return self.salesforce["Account"][deal["AccountId"]]
 
     def customers_by_email(self, email: str | None) -> list[dict[str, Any]]:
-        return [c for c in self.quickbooks["Customer"] if c.get("PrimaryEmailAddr", {}).get("Address") == email]
+        def same(customer: dict[str, Any]) -> bool:
+            found = customer.get("PrimaryEmailAddr", {}).get("Address")
+            return found == email or bool(found and email and found.casefold() == email.casefold())
+
+        return [customer for customer in self.quickbooks["Customer"] if same(customer)]
 
 
 @pytest.fixture(scope="module")

@@ -44,4 +44,4 @@ def test_an_empty_table_has_a_preview_with_its_columns() -> None:
 def test_the_ui_shows_each_column_with_its_type_and_meaning() -> None:
     shown = {column.name: column for column in column_schema(PLAN).columns}
     assert shown["amount"].type == "DECIMAL(18,2)"
-    assert shown["amount"].description == "Total of the invoice before tax, in its currency"
+    assert shown["amount"].description == "Total before tax, in its currency; null for what is not about money"

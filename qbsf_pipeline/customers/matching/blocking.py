@@ -32,7 +32,7 @@ _FEW_LETTERS = 4
 _RARE = 6
 _SHORTEST_RARE_WORD = 4
 
-_KEYS = pl.Schema({"party": pl.UInt32, "kind": pl.String, "value": pl.String, "named": pl.String})
+_KEYS = pl.Schema({"party": pl.UInt32, "kind": pl.String, "value": pl.String, "named": pl.String, "finds": pl.Boolean})
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ def find_candidates(accounts: Sequence[Party], customers: Sequence[Party], word_
         for side in (left, right)
     ]
     bearers = pl.concat(sides).group_by("kind", "value").agg(pl.col("named").max(), pl.col("party").max())
+    left, right = left.filter(pl.col("finds")), right.filter(pl.col("finds"))
     counts = (
         left.group_by("kind", "value")
         .agg(pl.len().alias("ours"))
@@ -97,14 +98,29 @@ def _keys(parties: Sequence[Party], word_bearers: Mapping[str, int]) -> pl.DataF
     kind: list[str] = []
     value: list[str] = []
     named: list[str] = []
+    finds: list[bool] = []
     for position, one in enumerate(parties):
         who = one.names[0].base if one.names else ""
-        for found_kind, found in dict.fromkeys(_keys_of(one, word_bearers)):
+        keys = dict.fromkeys(_keys_of(one, word_bearers), True)
+        for found_kind, found in dict.fromkeys(_mentions(one)):
+            keys.setdefault((found_kind, found), False)
+        for (found_kind, found), finding in keys.items():
             party.append(position)
             kind.append(found_kind)
             value.append(found)
             named.append(who)
-    return pl.DataFrame({"party": party, "kind": kind, "value": value, "named": named}, schema=_KEYS)
+            finds.append(finding)
+    return pl.DataFrame({"party": party, "kind": kind, "value": value, "named": named, "finds": finds}, schema=_KEYS)
+
+
+def _mentions(party: Party) -> Iterator[tuple[str, str]]:
+    """What its people and sub-customers have: it finds no candidate, but says who else has a value."""
+    for email in party.emails:
+        yield "email", email
+    for domain in party.further_domains:
+        yield "domain", domain
+    for phone in party.further_phones:
+        yield "phone", phone
 
 
 def _keys_of(party: Party, word_bearers: Mapping[str, int]) -> Iterator[tuple[str, str]]:

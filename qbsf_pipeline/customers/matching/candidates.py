@@ -1,7 +1,7 @@
 """Which customers each open account could be, and which of them it surely is.
 
 Pure: parties in, candidates out. Joins what blocking finds, what comparing says and what the rules make of it, and looks at all
-candidates together: a namesake, a duplicate or a second claim makes a sure pair unsure.
+candidates together: a namesake, a duplicate, a sister company or a second claim makes a sure pair unsure.
 """
 
 from __future__ import annotations
@@ -10,10 +10,17 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from qbsf_pipeline.customers.matching.blocking import find_candidates
+from qbsf_pipeline.customers.matching.blocking import Candidates, find_candidates
 from qbsf_pipeline.customers.matching.comparing import Comparison, Likeness, NameComparer, Vocabulary, compare
 from qbsf_pipeline.customers.matching.normalising import Party
-from qbsf_pipeline.customers.matching.rules import Verdict, judge, may_be_a_namesake
+from qbsf_pipeline.customers.matching.rules import (
+    SHARED_DOMAIN,
+    Rivals,
+    Verdict,
+    is_a_namesake,
+    judge,
+    may_be_a_namesake,
+)
 
 #: More pairs of one name than this, and the name tells little.
 _COMMON_NAME = 6
@@ -38,14 +45,25 @@ class Candidate:
     unsure_because: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    theirs: int
+    comparison: Comparison
+    verdict: Verdict
+
+
 class Appraisal:
     """All parties of one matching. Candidates are found once, for the accounts that are open.
 
     Args:
         accounts: all live accounts.
-        customers: all live customers that stand for themselves (sub-customers match on their parent).
+        customers: all live customers that stand for themselves (sub-customers match on their parent), or the sub-customers of
+            one parent.
         open_accounts: ids of accounts that nothing else decides.
         claims: customer id -> accounts that it belongs to already.
+        shared_domain: a domain that more names than this have says nothing (``customers.matching.shared_domain_names``).
+        below_one_parent: the parties are one parent's, whose own link says that they belong together: then a sub-customer may
+            be sure.
     """
 
     def __init__(
@@ -54,103 +72,111 @@ class Appraisal:
         customers: Sequence[Party],
         open_accounts: Collection[str],
         claims: Mapping[str, Collection[str]],
+        *,
+        shared_domain: int = SHARED_DOMAIN,
+        below_one_parent: bool = False,
     ) -> None:
+        self._accounts = accounts
+        self._customers = customers
         self._claims = claims
+        self._shared_domain = shared_domain
+        self._below_one_parent = below_one_parent
         self.names = NameComparer(_vocabulary((*accounts, *customers)))
         self._found: dict[str, list[Candidate]] = {}
         if open_accounts:
-            self._appraise(accounts, customers, open_accounts)
+            self._appraise(open_accounts)
 
     def candidates(self, account_id: str) -> Sequence[Candidate]:
         """The account's candidates worth a person's look, the best first."""
         return self._found.get(account_id, ())
 
-    def _appraise(self, accounts: Sequence[Party], customers: Sequence[Party], open_accounts: Collection[str]) -> None:
-        found = find_candidates(accounts, customers, self.names.vocabulary.bearers)
-        compared: dict[int, list[tuple[int, Comparison, Verdict]]] = defaultdict(list)
-        namesakes: dict[int, set[int]] = defaultdict(set)
-        sisters: dict[int, dict[int, frozenset[str]]] = defaultdict(dict)
+    def _appraise(self, open_accounts: Collection[str]) -> None:
+        found = find_candidates(self._accounts, self._customers, self.names.vocabulary.bearers)
+        compared: dict[int, list[_Compared]] = defaultdict(list)
+        namesakes: dict[int, dict[int, Comparison]] = defaultdict(dict)
+        sisters: dict[int, dict[int, Comparison]] = defaultdict(dict)
         provided: set[int] = set()
         for ours, theirs in found.pairs:
-            account, customer = accounts[ours], customers[theirs]
+            account, customer = self._accounts[ours], self._customers[theirs]
             if account.party_id not in open_accounts:
                 continue
             comparison = compare(account, customer, self.names)
-            if may_be_a_namesake(comparison):
-                namesakes[theirs].add(ours)
-            if comparison.name.likeness >= Likeness.CLOSE and not comparison.name.apart and comparison.agreeing:
-                provided.add(ours)
-            elif comparison.name.apart and comparison.agreeing & {"address", "email"}:
-                sisters[theirs][ours] = comparison.agreeing & _TELLING
-            verdict = judge(comparison, found.bearers, found.holders, common_name=_is_common(account, customer, found.namesakes))
+            if is_a_namesake(comparison):
+                namesakes[theirs][ours] = comparison
+                if comparison.agreeing:
+                    provided.add(ours)
+            elif comparison.name.left_out and comparison.agreeing:
+                sisters[theirs][ours] = comparison
+            verdict = judge(
+                comparison,
+                found.bearers,
+                found.holders,
+                common_name=_is_common(account, customer, found.namesakes),
+                shared_domain=self._shared_domain,
+            )
             if verdict.rule is not None or verdict.asked:
-                compared[ours].append((theirs, comparison, verdict))
+                compared[ours].append(_Compared(theirs, comparison, verdict))
         unsure: dict[tuple[int, int], str] = {}
         claimed: Counter[int] = Counter()
         for ours, row in compared.items():
-            for theirs, comparison, verdict in row:
-                if verdict.rule is None:
+            for one in row:
+                if one.verdict.rule is None:
                     continue
-                telling = comparison.agreeing & _TELLING
-                if any(other not in provided and telling <= theirs_too for other, theirs_too in sisters[theirs].items()):
-                    # "Acme" at the address of Acme Holdings, which has no customer of its own: a word may have been left out.
-                    unsure[ours, theirs] = "could be a sister company"
+                if _may_be_a_sister(one.comparison, sisters[one.theirs], provided):
+                    unsure[ours, one.theirs] = "could be a sister company"
                     continue
-                reason = self._reason_against(ours, theirs, verdict, row, accounts, customers, namesakes[theirs], found.bearers)
+                reason = self._reason_against(ours, one, row, namesakes[one.theirs], found)
                 if reason:
-                    unsure[ours, theirs] = reason
-                else:
-                    claimed[theirs] += 1
+                    unsure[ours, one.theirs] = reason
+                # One that is unsure itself makes another's claim unsure all the same.
+                claimed[one.theirs] += 1
         for ours, row in compared.items():
             candidates = []
-            for theirs, comparison, verdict in row:
-                because = unsure.get((ours, theirs), "")
-                sure = verdict.rule is not None and not because
-                if sure and claimed[theirs] > 1:
+            for one in row:
+                because = unsure.get((ours, one.theirs), "")
+                sure = one.verdict.rule is not None and not because
+                if sure and claimed[one.theirs] > 1:
                     sure, because = False, "fits several accounts"
-                if self._settled_elsewhere(accounts[ours], customers[theirs], comparison, verdict):
+                if self._settled_elsewhere(self._accounts[ours], self._customers[one.theirs], one.comparison, one.verdict):
                     continue
-                candidates.append(Candidate(customers[theirs].party_id, comparison, verdict, sure, because))
+                candidates.append(Candidate(self._customers[one.theirs].party_id, one.comparison, one.verdict, sure, because))
             candidates.sort(key=lambda one: (not one.sure, one.verdict.rule is None, -one.verdict.score, one.customer_id))
             if candidates:
-                self._found[accounts[ours].party_id] = candidates
+                self._found[self._accounts[ours].party_id] = candidates
 
     def _reason_against(
-        self,
-        ours: int,
-        theirs: int,
-        verdict: Verdict,
-        row: Sequence[tuple[int, Comparison, Verdict]],
-        accounts: Sequence[Party],
-        customers: Sequence[Party],
-        namesakes: Collection[int],
-        bearers: Mapping[tuple[str, str], int],
+        self, ours: int, chosen: _Compared, row: Sequence[_Compared], namesakes: Mapping[int, Comparison], found: Candidates
     ) -> str:
-        account, customer = accounts[ours], customers[theirs]
+        account, customer = self._accounts[ours], self._customers[chosen.theirs]
         if customer.row["active"] is False:
             return "is inactive"
-        if customer.row["parent_id"]:
+        if customer.row["parent_id"] and not self._below_one_parent:
             return "is a sub-customer"
-        if set(self._claims.get(customer.party_id, ())) - {account.party_id}:
+        if self._belongs_elsewhere(customer, account):
             return "belongs to another account already"
-        for other in namesakes:
-            if other != ours and (verdict.rivals_matter or _look_like_one(account, accounts[other])):
+        for other, comparison in namesakes.items():
+            if other != ours and (_is_a_rival(chosen, comparison, found) or _look_like_one(account, self._accounts[other])):
                 return "could be several accounts of that name"
-        for other, comparison, _ in row:
-            rival = customers[other]
-            if other == theirs or rival.row["active"] is False or set(self._claims.get(rival.party_id, ())) - {account.party_id}:
+        for one in row:
+            rival = self._customers[one.theirs]
+            if one.theirs == chosen.theirs or rival.row["active"] is False or self._belongs_elsewhere(rival, account):
                 continue
-            if verdict.rivals_matter and may_be_a_namesake(comparison) and "currency" not in comparison.differing:
+            if _is_a_rival(chosen, one.comparison, found) and "currency" not in one.comparison.differing:
                 return "is not the only customer of that name"
-            other_name = comparison.billing_email and comparison.name.likeness < Likeness.CLOSE
-            few = other_name and all(bearers.get(("email", mail), 1) <= _BOOKKEEPER for mail in comparison.values["email"])
-            if few and "address" not in (verdict.rule or ""):
+            other_name = one.comparison.billing_email and one.comparison.name.likeness < Likeness.CLOSE
+            few = other_name and all(
+                found.bearers.get(("email", mail), 1) <= _BOOKKEEPER for mail in one.comparison.values["email"]
+            )
+            if few and not chosen.comparison.agreeing & {"address", "phone"}:
                 return "shares the e-mail with another customer"
         return ""
 
+    def _belongs_elsewhere(self, customer: Party, account: Party) -> bool:
+        return bool(set(self._claims.get(customer.party_id, ())) - {account.party_id})
+
     def _settled_elsewhere(self, account: Party, customer: Party, comparison: Comparison, verdict: Verdict) -> bool:
         """Whether the customer is another account's and nothing much says that it is this one's too."""
-        if not set(self._claims.get(customer.party_id, ())) - {account.party_id}:
+        if not self._belongs_elsewhere(customer, account):
             return False
         return verdict.rule is None and not (may_be_a_namesake(comparison) and "domain" not in comparison.differing)
 
@@ -168,6 +194,34 @@ def _is_common(account: Party, customer: Party, namesakes: Mapping[str, tuple[in
         for name in (*account.names, *customer.names)
         for ours, theirs in (namesakes.get(name.key, (0, 0)),)
     )
+
+
+def _is_a_rival(chosen: _Compared, other: Comparison, found: Candidates) -> bool:
+    """Whether what links the chosen pair may be meant for another bearer of the name."""
+    if chosen.verdict.rivals is Rivals.IGNORED or not is_a_namesake(other):
+        return False
+    if chosen.verdict.rivals is Rivals.ANYWHERE:
+        return True
+    phones = chosen.comparison.values.get("phone", ())
+    if "phone" in other.differing and any(("phone", phone) not in found.holders for phone in phones):
+        # The chosen pair alone has this number, and the other has another one.
+        return False
+    return may_be_a_namesake(other)
+
+
+def _may_be_a_sister(chosen: Comparison, sisters: Mapping[int, Comparison], provided: Collection[int]) -> bool:
+    """Whether a customer may be another account, whose name has words that the customer's lacks.
+
+    "Acme" at the address of Acme Holdings, which has no customer of its own and has more in common with this one: a word may
+    have been left out. Or the customer's name was cut off where the two accounts' names still agree.
+    """
+    telling = chosen.agreeing & _TELLING
+    for other, sister in sisters.items():
+        if sister.differing & {"address", "street", "domain"}:
+            continue
+        if (chosen.cut_off and sister.cut_off) or (other not in provided and telling < sister.agreeing & _TELLING):
+            return True
+    return False
 
 
 def _look_like_one(account: Party, other: Party) -> bool:

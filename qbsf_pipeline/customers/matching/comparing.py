@@ -5,18 +5,16 @@ Pure: two parties in, what agrees and what contradicts out. Whether that is enou
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from rapidfuzz import fuzz
 from rapidfuzz.distance import OSA
 
 from qbsf_pipeline.customers.matching.normalising import Address, Name, Party, has_digit
-from qbsf_pipeline.customers.matching.vocabulary import DISTINGUISHING, GENERIC, LONG_FORMS, SHORT_FORMS
+from qbsf_pipeline.customers.matching.vocabulary import DISTINGUISHING, GENERIC, LEGAL_WORDS, LONG_FORMS, SHORT_FORMS
 
-#: Old accounting programs cut names here; one less where a space stood at the cut.
-_CUT_LENGTHS = frozenset((30, 31, 40, 41, 99, 100))
 _SHORTEST_CUT = 18
 #: A word that this many names bear is a word, not a slip of the pen.
 _BEARERS_OF_A_WORD = 3
@@ -42,12 +40,17 @@ class NameComparison:
         likeness: how near they are; distinguishing words left aside.
         apart: words that one has and the other lacks and that make another body of it. Never empty for "Acme East" and
             "Acme West"; nothing is linked over them without a person.
-        whole: False where one has a telling word that the other lacks: "Ritz" may be the hotel or its restaurant.
+        whole: False where one has a telling word that the other lacks: "Ritz" may be the hotel or its restaurant; and where
+            one is the other's initials.
+        generic: one has a generic word that the other lacks: "Acme" and "Acme Services".
+        left_out: the words of the account that the customer lacks, where the customer has none that the account lacks.
     """
 
     likeness: Likeness
     apart: frozenset[str] = frozenset()
     whole: bool = True
+    generic: bool = False
+    left_out: frozenset[str] = frozenset()
 
 
 _DIFFERENT = NameComparison(Likeness.NONE)
@@ -75,6 +78,8 @@ class Comparison:
         differing: of address, street, city, phone, domain, legal form, currency.
         values: what agrees, as found: for counting who else has it.
         billing_email: the address that receives the invoices is the same.
+        cut_off: one name may have been cut off, and as far as it goes the other has the same.
+        two_forms: both say what kind of body they are, and it is not the same.
         one_form_unknown: one is a GmbH, an AG or the like, and the other does not say what it is.
     """
 
@@ -83,6 +88,8 @@ class Comparison:
     differing: frozenset[str]
     values: Mapping[str, frozenset[str]]
     billing_email: bool
+    cut_off: bool
+    two_forms: bool
     one_form_unknown: bool
 
 
@@ -114,7 +121,9 @@ class NameComparer:
                     apart |= found.apart
         # "Acme" with the display name "Acme West" is Acme West; "Smith Tools" dba of "Smith Holdings" is Smith Tools.
         trading = len(account.names) > 1
-        return NameComparison(best.likeness, best.apart if trading else best.apart | apart, best.whole)
+        return NameComparison(
+            best.likeness, best.apart if trading else best.apart | apart, best.whole, best.generic, best.left_out
+        )
 
     def _pair(self, ours: Name, theirs: Name, cities: frozenset[str]) -> NameComparison:
         if ours.key == theirs.key or ours.compact == theirs.compact:
@@ -128,7 +137,10 @@ class NameComparer:
         return found
 
     def _compare(self, ours: Name, theirs: Name, cities: frozenset[str]) -> NameComparison:
-        cut = self._cut_off(ours, theirs) or self._cut_off(theirs, ours)
+        cut = self._cut_off(theirs, ours)
+        if cut is not None:
+            return replace(cut, left_out=frozenset(ours.words) - set(theirs.words))
+        cut = self._cut_off(ours, theirs)
         if cut is not None:
             return cut
         left, right = _without_common(ours.words, theirs.words)
@@ -155,10 +167,14 @@ class NameComparer:
         in_town = [word for word in rest if word in cities]
         if in_town and not (left and right):
             rest = [word for word in rest if word not in cities]
-            left, right = [w for w in left if w not in cities], [w for w in right if w not in cities]
+            if any(word in in_town for word in (ours.words[-1], theirs.words[-1])):
+                # "Acme, LLC (Boulder)": the form stands before the town.
+                rest = [word for word in rest if word not in LEGAL_WORDS]
+            left, right = [w for w in left if w in rest], [w for w in right if w in rest]
         apart = frozenset(word for word in rest if self._sets_apart(word))
         if not matched:
-            return _DIFFERENT if not _is_acronym(ours, theirs) else NameComparison(Likeness.MODERATE)
+            return _DIFFERENT if not _is_acronym(ours, theirs) else NameComparison(Likeness.MODERATE, whole=False)
+        left_out = frozenset(left if not right else ())
         content = [word for word in rest if word not in apart and word not in GENERIC]
         loose = [word for word in rest if word not in apart and word in GENERIC]
         weight = sum(_weight(word) for word in ours.words) + sum(_weight(word) for word in theirs.words)
@@ -172,14 +188,14 @@ class NameComparer:
             likeness = Likeness.NONE
             if fuzz.token_sort_ratio(ours.key, theirs.key) >= 88 and not apart:
                 likeness = Likeness.MODERATE
-            return NameComparison(likeness, apart, whole=False)
+            return NameComparison(likeness, apart, whole=False, left_out=left_out)
         if content:
-            return NameComparison(Likeness.MODERATE if shared >= 0.6 else Likeness.NONE, apart, whole=False)
+            return NameComparison(Likeness.MODERATE if shared >= 0.6 else Likeness.NONE, apart, whole=False, left_out=left_out)
         if slips > 2 or (slips == 2 and matched < 3):
-            return NameComparison(Likeness.MODERATE, apart)
+            return NameComparison(Likeness.MODERATE, apart, generic=bool(loose), left_out=left_out)
         if slips or loose or in_town:
-            return NameComparison(Likeness.CLOSE, apart)
-        return NameComparison(Likeness.EQUAL if not apart else Likeness.CLOSE, apart)
+            return NameComparison(Likeness.CLOSE, apart, generic=bool(loose), left_out=left_out)
+        return NameComparison(Likeness.EQUAL if not apart else Likeness.CLOSE, apart, left_out=left_out)
 
     def _telling(self, ours: Name, theirs: Name, left: Sequence[str], right: Sequence[str]) -> bool:
         """Whether what both have in common is more than generic or distinguishing words."""
@@ -189,7 +205,7 @@ class NameComparer:
         return any(word not in GENERIC and word not in DISTINGUISHING for word in mine) or (not left and not right)
 
     def _cut_off(self, short: Name, long: Name) -> NameComparison | None:
-        if short.length not in _CUT_LENGTHS or len(short.full) < _SHORTEST_CUT or len(short.full) >= len(long.full):
+        if not short.may_be_cut or len(short.full) < _SHORTEST_CUT or len(short.full) >= len(long.full):
             return None
         if not long.full.startswith(short.full):
             return None
@@ -241,7 +257,7 @@ def compare(account: Party, customer: Party, names: NameComparer) -> Comparison:
     if phones:
         agreeing.add("phone")
         values["phone"] = phones
-    elif account.phones and customer.phones:
+    elif account.phones and customer.phones and not _one_block(account.phones, customer.phones):
         differing.add("phone")
     domains = (account.domains | account.further_domains) & (customer.domains | customer.further_domains)
     if domains:
@@ -292,8 +308,25 @@ def compare(account: Party, customer: Party, names: NameComparer) -> Comparison:
         differing=frozenset(differing),
         values=values,
         billing_email=bool(account.billing_emails & customer.billing_emails),
+        cut_off=any(
+            one.may_be_cut and bool(one.full) and other.full.startswith(one.full[:-1])
+            for one, other in _name_pairs(account, customer)
+        ),
+        two_forms=bool(forms[0] and forms[1] and forms[0] != forms[1]),
         one_form_unknown=(forms[0] is None) != (forms[1] is None) and bool({*forms} - {None} - _ANGLO_FORMS),
     )
+
+
+def _one_block(ours: frozenset[str], theirs: frozenset[str]) -> bool:
+    """Whether two numbers differ in the last two digits only: lines of one switchboard."""
+    return any(len(one) == len(other) and one[:-2] == other[:-2] for one in ours for other in theirs)
+
+
+def _name_pairs(account: Party, customer: Party) -> Iterator[tuple[Name, Name]]:
+    for ours in account.names:
+        for theirs in customer.names:
+            yield ours, theirs
+            yield theirs, ours
 
 
 def compare_addresses(place: Address, other: Address) -> tuple[frozenset[str], frozenset[str]]:

@@ -23,6 +23,8 @@ _A_S = re.compile(r"\ba/s(?=\W*$)")
 _DOTTED = re.compile(r"\b(?:\w\.){2,}\w?(?!\w)|\b\w\.\w\b(?!\w)")
 #: "SpA" and "S.p.A." are a form, "Spa" is a place to bathe.
 _S_P_A = re.compile(r"\bSpA\b|\b[Ss]\.\s?[Pp]\.\s?[Aa]\b\.?")
+#: "P.A." is a form, "PA" is Pennsylvania.
+_P_A = re.compile(r"\bP\.\s?A\.(?!\w)", re.IGNORECASE)
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 
 #: Letters with a stroke or ligature, which Unicode does not take apart as it does accents.
@@ -40,7 +42,7 @@ _FORMS: Mapping[str, tuple[str, ...]] = {
     ),
     "public limited company": ("plc", "public limited company", "ccc"),
     "partnership": ("lp", "llp", "lllp", "limited partnership", "limited liability partnership"),
-    "professional": ("pc", "pllc", "professional corporation", "apc"),
+    "professional": ("pc", "pllc", "professional corporation", "professional association", "profassoc", "apc"),
     "gmbh": ("gmbh", "mbh", "ggmbh", "gesellschaft mit beschrankter haftung"),
     "gmbh and co kg": ("gmbh and co kg", "gmbh co kg", "gmbh and co kgaa", "ag and co kg", "ag and co kgaa"),
     "ug": ("ug", "ug haftungsbeschrankt"),
@@ -155,6 +157,8 @@ def name_words(text: str | None) -> list[str]:
     given = text or ""
     if "pA" in given or ".p." in given.lower():
         given = _S_P_A.sub("sapa", given)
+    if ".a" in given.lower():
+        given = _P_A.sub("profassoc", given)
     if given.isascii():
         folded = given.lower()
     else:

@@ -32,7 +32,12 @@ from qbsf_pipeline.customers.matching.vocabulary import (
 )
 
 _SHORTEST_PHONE = 7
+#: Old accounting programs cut names here; one less where a space stood at the cut.
+_CUT_LENGTHS = frozenset((30, 31, 40, 41, 99, 100))
 _NATIONAL_DIGITS = 10
+#: "011", a country and a number: with fewer digits it is an area that begins so.
+_LEAST_ABROAD = 13
+_LEAST_INSIDE = 8
 
 _NOISE = re.compile(
     r"\(\s*(?:c|v|cust|customer|client|vendor|inactive|do not use|dnu|deleted|old|new|dup|duplicate|\d)\s*\)|"
@@ -72,7 +77,7 @@ class Name:
         compact: the words without a space between them.
         full: everything in the name, legal form included, without a space; for names that were cut off.
         family: what kind of body the legal form stands for.
-        length: characters of the name as written.
+        length: characters of the text that it ends, as written; 0 where something stands behind it.
     """
 
     words: tuple[str, ...]
@@ -82,6 +87,11 @@ class Name:
     full: str
     family: str | None
     length: int
+
+    @property
+    def may_be_cut(self) -> bool:
+        """Whether the name is as long as the longest that old accounting programs took: what follows is not known."""
+        return self.length in _CUT_LENGTHS
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +172,8 @@ class Normaliser:
             emails=billing | further,
             domains=own,
             further_domains=self._domains(further, None) - own,
-            phones=frozenset({self.phone(row["phone"], country)} - {""}),
-            further_phones=frozenset({self.phone(phone, country) for _, phone, _ in people} - {""}),
+            phones=self.phones(row["phone"], country),
+            further_phones=frozenset().union(*(self.phones(phone, country) for _, phone, _ in people)),
             addresses=self._places(row, ("billing", "shipping")),
             people=frozenset({_person(name) for _, _, name in people} - {""}),
             currency=row["currency"],
@@ -188,8 +198,8 @@ class Normaliser:
             emails=billing | further,
             domains=own,
             further_domains=self._domains(further, None) - own,
-            phones=frozenset({self.phone(row["phone"], row["billing_country"])} - {""}),
-            further_phones=frozenset({self.phone(job["phone"], job["billing_country"]) for job in below} - {""}),
+            phones=self.phones(row["phone"], row["billing_country"]),
+            further_phones=frozenset().union(*(self.phones(job["phone"], job["billing_country"]) for job in below)),
             addresses=self._places(row, ("billing",)),
             people=frozenset({_person(f"{row['given_name'] or ''} {row['family_name'] or ''}")} - {""}),
             currency=row["currency"],
@@ -220,10 +230,12 @@ class Normaliser:
         parts = [part.strip(" ,;-()") for part in _TRADING_AS.split(cleaned)]
         parts = [part for part in parts if part]
         texts = parts if len(parts) > 1 else [cleaned]
-        names = [name for one in texts if (name := self._name(one)) is not None]
+        # What stands at the end of the text as it was written may have been cut there.
+        whole = text.strip()
+        names = [name for one in texts if (name := self._name(one, len(whole) if whole.endswith(one) else 0)) is not None]
         return tuple(dict.fromkeys(names))
 
-    def _name(self, text: str) -> Name | None:
+    def _name(self, text: str, length: int) -> Name | None:
         written = _LETTERS_AROUND_AND.sub(lambda found: re.sub(r"\W|and", "", found.group(0)), _without_own_initials(text))
         written = _CO_OP.sub("coop", _SINGLE_LETTERS.sub(lambda found: found.group(0).replace(" ", ""), written))
         words, family = split_legal_form(name_words(written))
@@ -232,6 +244,9 @@ class Normaliser:
         told = [word for word in latin if word and word not in STOP_WORDS] or [word for word in latin if word]
         if not told:
             return None
+        if length in _CUT_LENGTHS and latin[-1] in STOP_WORDS and len(told) > 1:
+            # "Acme Janitorial Services of" or "... Le": a word was cut, and it may have been "Leasing".
+            told.append(latin[-1])
         rest = [word for word in told if word not in DISTINGUISHING and word not in GENERIC and not has_digit(word)] or told
         return Name(
             words=tuple(told),
@@ -240,7 +255,7 @@ class Normaliser:
             compact="".join(told),
             full="".join(_latin(word) for word in name_words(text)),
             family=family,
-            length=len(text.strip()),
+            length=length,
         )
 
     def _token(self, word: str) -> str:
@@ -285,6 +300,17 @@ class Normaliser:
         if found is None:
             found = self._phones[asked] = _phone(*asked)
         return found
+
+    def phones(self, text: str | None, country: str | None) -> frozenset[str]:
+        """A number as :meth:`phone` gives it and, outside North America, as it is dialled inside its country.
+
+        Only one side may know the country: "+44 131 483464" and "0131 483464" are one number.
+        """
+        number = self.phone(text, country)
+        if not number:
+            return frozenset()
+        inside = _dialled_inside(number)
+        return frozenset((number, inside)) if inside else frozenset((number,))
 
     # Addresses
 
@@ -372,7 +398,8 @@ def _phone(text: str, country: str) -> str:
     if len(digits) < _SHORTEST_PHONE or len(set(digits[-_SHORTEST_PHONE:])) == 1 or digits in ("1234567890", "0123456789"):
         return ""
     region = COUNTRY_CODES.get(country.strip().casefold(), "")
-    international = number.lstrip("( ").startswith("+") or digits.startswith(("00", "011"))
+    international = number.lstrip("( ").startswith("+") or digits.startswith("00")
+    international = international or (digits.startswith("011") and len(digits) >= _LEAST_ABROAD)
     with_one = len(digits) == _NATIONAL_DIGITS + 1 and digits[0] == "1"
     if with_one or (not international and region in ("", "US", "CA")):
         digits = digits[1:] if with_one else digits
@@ -385,6 +412,23 @@ def _phone(text: str, country: str) -> str:
     except phonenumbers.NumberParseException:
         return digits
     return f"+{parsed.country_code}{parsed.national_number}"
+
+
+@cache
+def _country_codes() -> frozenset[str]:
+    return frozenset(str(code) for code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
+
+
+def _dialled_inside(number: str) -> str:
+    """The number without its country and without the zero in front; empty in North America, and where too little is left."""
+    if number.startswith("+1"):
+        return ""
+    inside = number
+    if number.startswith("+"):
+        code = next((number[1:end] for end in (2, 3, 4) if number[1:end] in _country_codes()), "")
+        inside = number[1 + len(code) :]
+    inside = inside.lstrip("0")
+    return inside if len(inside) >= _LEAST_INSIDE else ""
 
 
 def _address(
@@ -404,7 +448,7 @@ def _address(
         street=words,
         number=number,
         postal_code=_postal_code(postal_code, country),
-        city=" ".join(_latin(word) for word in name_words(city)),
+        city=" ".join(_canonical(word) for word in name_words(city)),
         state=" ".join(_latin(word) for word in name_words(state)),
     )
     return place if any((place.street, place.number, place.postal_code, place.city)) else None

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -22,21 +23,26 @@ from qbsf_pipeline.customers.matching.candidates import Appraisal, Candidate
 from qbsf_pipeline.customers.matching.comparing import Comparison, Likeness, compare
 from qbsf_pipeline.customers.matching.names import normalised_name
 from qbsf_pipeline.customers.matching.normalising import Normaliser, Party
+from qbsf_pipeline.customers.matching.rule_names import require_known
 from qbsf_pipeline.customers.matching.rules import RULE_VERSION
+from qbsf_pipeline.customers.matching.successors import SUCCESSORS
 from qbsf_pipeline.money import to_json
 from qbsf_pipeline.settings import Rules
-from qbsf_pipeline.warehouse.tables import AMOUNT, RAW_COLUMNS, Column, TableSchema
+from qbsf_pipeline.warehouse.tables import AMOUNT, RAW_COLUMNS, TIMESTAMP, Column, TableSchema
 
 __all__ = [
     "DECISIONS",
     "LINKS",
     "MATCHES",
+    "PERSONS_METHODS",
+    "REJECTIONS",
     "REVIEWS",
     "RULE_VERSION",
     "CustomerMatches",
     "account_in",
     "account_marker",
     "match_customers",
+    "survivor_of",
 ]
 
 MATCHES = TableSchema(
@@ -48,7 +54,9 @@ MATCHES = TableSchema(
         Column("outcome", pl.String, "linked, create, review or ignored"),
         Column("customer_id", pl.String, "QuickBooks customer, where linked"),
         Column(
-            "method", pl.String, "Why: link, stored_id, marker, decision, name_and_evidence, scored, no_candidate or question"
+            "method",
+            pl.String,
+            "Why: link, merged, stored_id, marker, decision, name_and_evidence, scored, no_candidate or question",
         ),
         Column("reason", pl.String, "The same as a sentence"),
         Column("evidence", pl.String, "What was compared for the chosen customer, field by field (JSON object)"),
@@ -63,6 +71,14 @@ MATCHES = TableSchema(
             "How sure the best comparison of fields is, 0 to 1 (from 0.95 on a rule links); null where an id or a person says so",
         ),
         Column("rule_version", pl.String, "Version of the rules that decided"),
+        Column(
+            "customers",
+            pl.String,
+            "Every customer of the account, the billed one first (JSON list of objects: customer_id, display_name, currency)",
+        ),
+        Column("rejected", pl.String, "Customers that a person said the account is not (JSON list of ids)"),
+        Column("decided_by", pl.String, "Who or what made the link in force; null where this pass decides"),
+        Column("decided_at", TIMESTAMP, "When that was (UTC)"),
     ),
     ("account_id",),
     "One row per account: the QuickBooks customer that its deals are billed to",
@@ -78,15 +94,29 @@ REVIEWS = TableSchema(
         Column(
             "candidates",
             pl.String,
-            "JSON list of objects: customer_id, display_name, email, city, agreeing (field names), differing (field names)",
+            "JSON list of objects: customer_id, display_name, email, city, agreeing (field names), differing (field names), "
+            "score (0 to 1; null where nothing was compared)",
         ),
+        Column("undone", pl.Boolean, "Whether a person took a link back: then it is asked even while no deal waits"),
     ),
     ("account_id",),
     "Accounts whose customer a person has to name",
 )
 
-LINKS = pl.Schema({"account_id": pl.String, "customer_id": pl.String, "method": pl.String, "decided_by": pl.String})
+LINKS = pl.Schema(
+    [
+        ("account_id", pl.String()),
+        ("customer_id", pl.String()),
+        ("method", pl.String()),
+        ("decided_by", pl.String()),
+        ("decided_at", TIMESTAMP),
+    ]
+)
 DECISIONS = pl.Schema({"account_id": pl.String, "decision": pl.String, "customer_id": pl.String})
+REJECTIONS = pl.Schema({"account_id": pl.String, "customer_id": pl.String})
+
+#: Methods of links that a person made. Only these stand against an id that somebody wrote into the account.
+PERSONS_METHODS = frozenset({"person", "decision"})
 
 _MOST_CANDIDATES = 10
 #: The fields that are compared, in the order in which they are told.
@@ -139,13 +169,20 @@ def match_customers(
     decisions: pl.DataFrame,
     rules: Rules,
     own_domains: Iterable[str] = (),
+    *,
+    rejections: pl.DataFrame | None = None,
+    successors: pl.DataFrame | None = None,
 ) -> CustomerMatches:
     """Name the QuickBooks customer of every account that is not deleted.
 
     In this order: the link in the state; the customer id stored on the account; the marker in a customer's notes; a
     person's decision; then the rules of :mod:`rules`: a name and something independent of it that agrees, nothing that
     contradicts, and no other candidate. What is found but not sure becomes a question; a person's decision answers a
-    question raised by an earlier step. A link that names a merged account counts for the account it was merged into.
+    question raised by an earlier step. A link that names a merged account counts for the account it was merged into, and
+    one that names a merged customer for the customer it was merged into.
+
+    An id that somebody wrote into the account goes before a link that no person made, and before a marker: it was written
+    later. What a person said the account is not is never linked; the rules then only suggest, and a person decides.
 
     Args:
         accounts: columns of ``salesforce.account``, deleted ones too.
@@ -153,24 +190,52 @@ def match_customers(
         contacts: columns of ``salesforce.contact``; what they have only ever agrees, it finds no candidate.
         links: columns of :data:`LINKS`: links in force in the state.
         decisions: columns of :data:`DECISIONS`; decision is ``create``, ``ignore`` or ``link``.
-        rules: ``customers.missing`` says what happens where nothing is found.
+        rules: ``customers.missing`` says what happens where nothing is found, ``customers.matching`` how sure is sure.
         own_domains: e-mail domains of the org's own users, which tell no customer.
+        rejections: columns of :data:`REJECTIONS`: what an account is not, as people said.
+        successors: columns of :data:`successors.SUCCESSORS`: what became of customers that were merged in QuickBooks.
+
+    Raises:
+        ConfigurationError: ``customers.matching.rules_off`` names a rule that there is not.
     """
+    require_known(rules.customers.matching.rules_off)
     with _collector_at_rest():
-        book = _Book(accounts, customers, contacts, links, decisions, own_domains)
+        book = _Book(
+            accounts,
+            customers,
+            contacts,
+            links,
+            decisions,
+            rules,
+            own_domains,
+            REJECTIONS.to_frame() if rejections is None else rejections,
+            SUCCESSORS.to_frame() if successors is None else successors,
+        )
         found = [book.match(account, rules) for account in book.accounts]
         matches = MATCHES.frame([match for match, _ in found])
         reviews = REVIEWS.frame([review for _, review in found if review is not None])
     return CustomerMatches(matches, reviews)
 
 
+@dataclass(frozen=True, slots=True)
+class _Link:
+    method: str
+    decided_by: str | None
+    decided_at: datetime | None
+
+
 @dataclass(frozen=True)
 class _Found:
+    """A customer that ids or a person name. ``beside``: the account's other customers."""
+
     customer_id: str
     method: str
     reason: str
+    beside: tuple[str, ...] = ()
+    link: _Link | None = None
 
 
+_NO_LINK = _Link("", None, None)
 _Outcome = tuple[dict[str, Any], dict[str, Any] | None]
 
 
@@ -184,7 +249,10 @@ class _Book:
         contacts: pl.DataFrame,
         links: pl.DataFrame,
         decisions: pl.DataFrame,
+        rules: Rules,
         own_domains: Iterable[str],
+        rejections: pl.DataFrame,
+        successors: pl.DataFrame,
     ) -> None:
         people: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
         for account_id, email, phone, name in (
@@ -194,7 +262,9 @@ class _Book:
         ):
             people[account_id].append((email or "", phone or "", name or ""))
         account_rows = _rows(accounts)
-        self._normaliser = Normaliser(own_domains)
+        matching = rules.customers.matching
+        no_evidence = (*matching.free_mail_domains, *matching.own_domains, *matching.bill_pay_domains)
+        self._normaliser = Normaliser({*own_domains, *(domain.strip().lstrip("@").casefold() for domain in no_evidence)})
         self.accounts = [
             self._normaliser.account(row, people.get(row["id"], ())) for row in account_rows if not row["is_deleted"]
         ]
@@ -203,13 +273,18 @@ class _Book:
         self.customers = _parties(self._customer_rows, self._normaliser)
 
         merged = {row["id"]: row["master_record_id"] for row in account_rows if row["is_deleted"] and row["master_record_id"]}
-        self._links: dict[str, list[str]] = defaultdict(list)
+        self._links: dict[str, dict[str, _Link]] = defaultdict(dict)
         self._linked_accounts: dict[str, set[str]] = defaultdict(set)
-        for account_id, customer_id in links.select("account_id", "customer_id").iter_rows():
-            survivor = _survivor(account_id, merged)
-            if customer_id not in self._links[survivor]:
-                self._links[survivor].append(customer_id)
+        for row in links.iter_rows(named=True):
+            survivor, customer_id = survivor_of(row["account_id"], merged), row["customer_id"]
+            link = _Link(row["method"] or "", row.get("decided_by"), row.get("decided_at"))
+            if customer_id not in self._links[survivor] or survivor == row["account_id"]:
+                self._links[survivor][customer_id] = link
             self._linked_accounts[customer_id].add(survivor)
+        self._rejected: dict[str, set[str]] = defaultdict(set)
+        for account_id, customer_id in rejections.select("account_id", "customer_id").iter_rows():
+            self._rejected[account_id].add(customer_id)
+        self._successors: dict[str, str] = dict(successors.select("customer_id", "successor_id").iter_rows())
         self._decisions = {
             row["account_id"]: row for row in decisions.select("account_id", "decision", "customer_id").iter_rows(named=True)
         }
@@ -224,7 +299,8 @@ class _Book:
                 self._marked[account_id].append(customer_id)
                 self._marked_accounts[customer_id] = account_id
 
-        # Sub-customers are never matched by rule, but a second customer is not made beside one of the same name or mailbox.
+        # Sub-customers are matched by rule only below the customer of the parent account; but a second customer is not made
+        # beside one of the same name or mailbox.
         self._sub_customers: dict[str, list[str]] = defaultdict(list)
         for customer_id, row in self._customer_rows.items():
             if row["parent_id"]:
@@ -241,13 +317,30 @@ class _Book:
             if decision is not None and decision["decision"] == "link" and decision["customer_id"]:
                 self._deciding[decision["customer_id"]].add(account.party_id)
 
-        claimed = {*self._linked_accounts, *self._storing, *self._deciding, *self._marked_accounts}
+        # Two customers that were merged into one leave two accounts that claim it.
+        self._inheriting: dict[str, set[str]] = defaultdict(set)
+        for gone, heir in self._successors.items():
+            if not self._usable(gone):
+                self._inheriting[heir] |= self._linked_accounts.get(gone, set()) | self._storing.get(gone, set())
+
+        claimed = {*self._linked_accounts, *self._storing, *self._deciding, *self._marked_accounts, *self._inheriting}
+        self._claims = {customer_id: self._claimants(customer_id) for customer_id in claimed}
+        self._open = {account.party_id for account in self.accounts if not self._is_settled(account)}
+        self._shared_domain = matching.shared_domain_names
         self._appraisal = Appraisal(
-            self.accounts,
-            list(self.customers.values()),
-            {account.party_id for account in self.accounts if not self._is_settled(account)},
-            {customer_id: self._claimants(customer_id) for customer_id in claimed},
+            self.accounts, list(self.customers.values()), self._open, self._claims, shared_domain=self._shared_domain
         )
+        self._accounts_by_id = {account.party_id: account for account in self.accounts}
+        self._children: dict[str, list[Party]] = defaultdict(list)
+        for account in self.accounts:
+            if account.row["parent_id"]:
+                self._children[account.row["parent_id"]].append(account)
+        self._directly_below: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        for row in self._customer_rows.values():
+            if row["parent_id"]:
+                self._directly_below[row["parent_id"]].append(row)
+        self._below: dict[tuple[str, str], Appraisal] = {}
+        self._billed: dict[str, str | None] = {}
 
     def _sub_customers_like(self, account: Party) -> list[str]:
         signs = (normalised_name(account.row["name"]), _mailbox(account.row["billing_email"]))
@@ -257,6 +350,7 @@ class _Book:
         """The outcome for one account: its row of MATCHES, and of REVIEWS where it is a question."""
         question: str | None = None
         doubtful: list[str] = []
+        rejected = self._rejected.get(account.party_id, set())
         for step in (self._by_link, self._by_stored_id, self._by_marker):
             found = step(account)
             if isinstance(found, _Found):
@@ -266,6 +360,8 @@ class _Book:
                 stored = _stored_id(account)
                 doubtful = [*self._links.get(account.party_id, ()), *self._marked.get(account.party_id, ())]
                 doubtful += [stored] if stored else []
+                doubtful += [self._successors[one] for one in doubtful if one in self._successors]
+                doubtful = [one for one in doubtful if one not in rejected]
                 break
         decision = self._decisions.get(account.party_id)
         if decision is not None:
@@ -274,9 +370,14 @@ class _Book:
                 question = decided
             elif decided is not None:
                 return decided
-        candidates = self._appraisal.candidates(account.party_id)
+        candidates = [one for one in self._appraisal.candidates(account.party_id) if one.customer_id not in rejected]
+        if question is None and rejected:
+            told = ", ".join(self._told(customer_id) for customer_id in sorted(rejected))
+            question = f"A person said that the account is not {told}. Which customer is billed, or is one to be created?"
         if question is not None:
             return self._question(account, question, _once([*doubtful, *(one.customer_id for one in candidates)]))
+        below = [one for one in self._candidates_below_the_parent(account, rules) if one.customer_id not in rejected]
+        candidates = sorted([*candidates, *below], key=lambda one: not one.sure)
         if not candidates:
             namesakes = self._sub_customers_like(account)
             if namesakes:
@@ -286,7 +387,7 @@ class _Book:
                 return self._row(account, "create", None, "no_candidate", "QuickBooks has no customer like this account."), None
             return self._question(account, "QuickBooks has no customer like this account. Create one, or name one.", [])
         sure = [one for one in candidates if one.sure]
-        if len(sure) == 1:
+        if len(sure) == 1 and self._is_automatic(sure[0], rules):
             chosen = sure[0]
             method = "name_and_evidence" if chosen.comparison.name.likeness == Likeness.EQUAL else "scored"
             agreeing = ", ".join(field for field in _told_fields(chosen.comparison)[0] if field != "name")
@@ -297,30 +398,126 @@ class _Book:
         ids = [one.customer_id for one in candidates]
         return self._question(account, self._doubt(account, candidates), ids, candidates[0].verdict.score)
 
+    def _candidates_below_the_parent(self, account: Party, rules: Rules) -> Sequence[Candidate]:
+        """Sub-customers of the customer that the account's parent account is billed as, where the rules say that sub-customers
+        follow the accounts' hierarchy."""
+        if rules.customers.parent_accounts != "sub_customer":
+            return ()
+        ancestors = self._ancestors(account)
+        # From the top down, so that each finds its parent's customer known.
+        for ancestor in reversed(ancestors):
+            if ancestor.party_id not in self._billed:
+                self._billed[ancestor.party_id] = self.match(ancestor, rules)[0]["customer_id"]
+        customer_id = self._billed[ancestors[0].party_id] if ancestors else None
+        if customer_id is None:
+            return ()
+        family = (ancestors[0].party_id, customer_id)
+        if family not in self._below:
+            self._below[family] = Appraisal(
+                self._children[family[0]],
+                [self._normaliser.customer(row) for row in self._directly_below.get(customer_id, ())],
+                self._open,
+                self._claims,
+                shared_domain=self._shared_domain,
+                below_one_parent=True,
+            )
+        return self._below[family].candidates(account.party_id)
+
+    def _ancestors(self, account: Party) -> list[Party]:
+        """The account's parents, the nearest first; none where one is, through its parents, its own parent."""
+        found: dict[str, Party] = {account.party_id: account}
+        parent = self._accounts_by_id.get(account.row["parent_id"] or "")
+        while parent is not None:
+            if parent.party_id in found:
+                return []
+            found[parent.party_id] = parent
+            parent = self._accounts_by_id.get(parent.row["parent_id"] or "")
+        return list(found.values())[1:]
+
     # Steps: what was found, or a question that ends the search, or nothing
 
     def _by_link(self, account: Party) -> _Found | str | None:
-        linked = self._links.get(account.party_id, [])
+        linked, rejected = self._links.get(account.party_id, {}), self._rejected.get(account.party_id, set())
         if not linked:
             return None
-        usable = [customer_id for customer_id in linked if self._usable(customer_id)]
-        if not usable:
-            return f"The account is linked to {self._told(linked[0])}. Which customer is billed?"
-        if len(usable) > 1:
-            wishes = (self._decisions.get(account.party_id, {}).get("customer_id"), _stored_id(account))
-            fitting = [one for one in usable if account.currency and self._customer_rows[one]["currency"] == account.currency]
-            wished = [wish for wish in wishes if wish in usable] or (fitting if len(fitting) == 1 else [])
-            if not wished:
-                told = ", ".join(self._told(customer_id) for customer_id in usable)
+        decided = (self._decisions.get(account.party_id) or {}).get("customer_id")
+        stored = _stored_id(account)
+        standing, heirs, contested = self._standing(account, linked)
+        persons = [customer_id for customer_id in standing if linked.get(customer_id, _NO_LINK).method in PERSONS_METHODS]
+        if stored and stored not in standing and stored not in rejected and self._usable(stored):
+            # Somebody wrote another id after the link was made. Only a person's own link stands against that.
+            others_are_by_rule = len(persons) < len(standing) and decided not in persons
+            if not persons or others_are_by_rule:
+                found = self._by_stored_id(account)
+                return replace(found, beside=tuple(persons)) if isinstance(found, _Found) else found
+        if not standing:
+            first = next(iter(linked))
+            if contested is not None:
+                owners = self._account_names(self._claimants(contested) - {account.party_id})
+                return (
+                    f"The account is linked to {self._told(first)}, which was merged into {self._told(contested)}, and that "
+                    f"belongs to another account too ({owners}). Which customer is billed?"
+                )
+            if first in rejected:
+                return f"A person said that the account is not {self._told(first)}, its customer until then. Which one is billed?"
+            return f"The account is linked to {self._told(first)}. Which customer is billed?"
+        chosen = standing[0]
+        if len(standing) > 1:
+            currencies = [self._customer_rows[customer_id]["currency"] for customer_id in standing]
+            fitting = [one for one in standing if account.currency and self._customer_rows[one]["currency"] == account.currency]
+            wished = [wish for wish in (decided, stored) if wish in standing] or (fitting if len(fitting) == 1 else [])
+            if wished:
+                chosen = wished[0]
+            elif None in currencies or len(set(currencies)) < len(currencies):
+                told = ", ".join(self._told(customer_id) for customer_id in standing)
                 return f"The account is linked to several customers ({told}). Which one is billed?"
-            usable = wished
-        return _Found(usable[0], "link", "The account was linked to this customer before.")
+        beside = tuple(customer_id for customer_id in standing if customer_id != chosen)
+        if chosen in heirs:
+            reason = f"{self._sentence_start(heirs[chosen])} was merged into this customer in QuickBooks."
+            return _Found(chosen, "merged", reason, beside)
+        return _Found(chosen, "link", "The account was linked to this customer before.", beside, linked[chosen])
+
+    def _standing(self, account: Party, linked: Mapping[str, _Link]) -> tuple[list[str], dict[str, str], str | None]:
+        """The account's linked customers that can be billed, in order; which of them took the place of which; and the
+        customer that one was merged into, where that is another account's already."""
+        rejected = self._rejected.get(account.party_id, set())
+        standing: list[str] = []
+        heirs: dict[str, str] = {}
+        contested: str | None = None
+        for customer_id in linked:
+            if customer_id in rejected:
+                continue
+            if self._usable(customer_id):
+                standing.append(customer_id)
+                continue
+            heir = self._heir(account, customer_id)
+            if heir is not None:
+                standing.append(heir)
+                heirs.setdefault(heir, customer_id)
+            elif self._usable(self._successors.get(customer_id, "")) and self._successors[customer_id] not in rejected:
+                contested = self._successors[customer_id]
+        return _once(standing), {heir: gone for heir, gone in heirs.items() if heir not in linked}, contested
+
+    def _heir(self, account: Party, customer_id: str) -> str | None:
+        """The customer that one was merged into in QuickBooks, where it can be billed and is no other account's."""
+        heir = self._successors.get(customer_id)
+        if heir is None or not self._usable(heir) or heir in self._rejected.get(account.party_id, set()):
+            return None
+        return heir if not self._claimants(heir) - {account.party_id} else None
 
     def _by_stored_id(self, account: Party) -> _Found | str | None:
         stored = _stored_id(account)
         if not stored:
             return None
+        if stored in self._rejected.get(account.party_id, set()):
+            return (
+                f"A person said that the account is not {self._told(stored)}, and it still holds that customer's id {stored}. "
+                "Which customer is billed?"
+            )
         if not self._usable(stored):
+            heir = self._heir(account, stored)
+            if heir is not None:
+                return _Found(heir, "merged", f"{self._sentence_start(stored)} was merged into this customer in QuickBooks.")
             return f"The account holds the customer id {stored}: {self._told(stored)}. Which customer is billed?"
         others = self._claimants(stored) - {account.party_id}
         if others:
@@ -328,13 +525,22 @@ class _Book:
                 f"The account holds the customer id {stored}, {self._told(stored)}, which belongs to another account too "
                 f"({self._account_names(others)}). Which customer is billed?"
             )
-        return _Found(stored, "stored_id", "The account holds the id of this customer.")
+        if stored in self._marked.get(account.party_id, ()):
+            # Then the program made it, and wrote the id itself.
+            return _Found(stored, "marker", "The customer's notes name this account.")
+        before = [customer_id for customer_id in self._links.get(account.party_id, {}) if customer_id != stored]
+        replaced = f" It was linked to {self._told(before[0])} before." if before else ""
+        return _Found(stored, "stored_id", f"The account holds the id of this customer.{replaced}")
 
     def _by_marker(self, account: Party) -> _Found | str | None:
         marked = self._marked.get(account.party_id, [])
         if not marked:
             return None
-        usable = [customer_id for customer_id in marked if self._usable(customer_id)]
+        rejected = self._rejected.get(account.party_id, set())
+        usable = [customer_id for customer_id in marked if self._usable(customer_id) and customer_id not in rejected]
+        if not set(marked) - rejected:
+            told = ", ".join(self._told(customer_id) for customer_id in marked)
+            return f"A person said that the account is not {told}, whose notes name it. Which customer is billed?"
         if len(usable) == 1 and not self._claimants(usable[0]) - {account.party_id}:
             return _Found(usable[0], "marker", "The customer's notes name this account.")
         told = ", ".join(self._told(customer_id) for customer_id in marked)
@@ -347,6 +553,8 @@ class _Book:
         if decision["decision"] == "create" and not self._links.get(account.party_id):
             return self._row(account, "create", None, "decision", "A person decided to create a customer."), None
         if decision["decision"] == "link" and decision["customer_id"]:
+            if decision["customer_id"] in self._rejected.get(account.party_id, set()):
+                return None
             if self._usable(decision["customer_id"]):
                 return self._linked(account, _Found(decision["customer_id"], "decision", "A person named this customer."))
             return f"A person named {self._told(decision['customer_id'])}. Which customer is billed?"
@@ -397,9 +605,17 @@ class _Book:
 
     def _claimants(self, customer_id: str) -> set[str]:
         claimed = self._linked_accounts.get(customer_id, set()) | self._storing.get(customer_id, set())
-        claimed = claimed | self._deciding.get(customer_id, set())
+        claimed = claimed | self._deciding.get(customer_id, set()) | self._inheriting.get(customer_id, set())
         marked = self._marked_accounts.get(customer_id)
-        return claimed | {marked} if marked is not None else set(claimed)
+        claimed = claimed | {marked} if marked is not None else set(claimed)
+        # An account that is not this customer, as a person said, claims it no more, whatever it still holds.
+        return {account_id for account_id in claimed if customer_id not in self._rejected.get(account_id, ())}
+
+    @staticmethod
+    def _is_automatic(sure: Candidate, rules: Rules) -> bool:
+        """Whether the rules file lets this rule link by itself at this score."""
+        matching = rules.customers.matching
+        return sure.verdict.rule not in matching.rules_off and sure.verdict.score >= matching.automatic_from
 
     # Rows
 
@@ -414,6 +630,10 @@ class _Book:
         name = row["display_name"] or f"id {customer_id}"
         return f"the inactive customer {name}" if row["active"] is False else str(name)
 
+    def _sentence_start(self, customer_id: str) -> str:
+        told = self._told(customer_id)
+        return f"{told[0].upper()}{told[1:]}"
+
     def _account_names(self, account_ids: Iterable[str]) -> str:
         return ", ".join(sorted(self._account_names_by_id.get(account_id) or account_id for account_id in account_ids))
 
@@ -425,7 +645,17 @@ class _Book:
         return compare(account, customer, self._appraisal.names)
 
     def _linked(self, account: Party, found: _Found) -> _Outcome:
-        return self._row(account, "linked", found.customer_id, found.method, found.reason), None
+        row = self._row(account, "linked", found.customer_id, found.method, found.reason)
+        row["customers"] = self._listed([found.customer_id, *found.beside])
+        if found.link is not None:
+            row |= {"decided_by": found.link.decided_by, "decided_at": found.link.decided_at}
+        return row, None
+
+    def _listed(self, customer_ids: Sequence[str]) -> str:
+        rows = [self._customer_rows[customer_id] for customer_id in customer_ids if customer_id in self._customer_rows]
+        return to_json(
+            [{"customer_id": row["id"], "display_name": row["display_name"], "currency": row["currency"]} for row in rows]
+        )
 
     def _question(self, account: Party, question: str, candidates: Sequence[str], score: Decimal | None = None) -> _Outcome:
         shown = [self._candidate(account, customer_id) for customer_id in candidates if customer_id in self._customer_rows]
@@ -436,12 +666,14 @@ class _Book:
             "account_name": account.row["name"],
             "question": question,
             "candidates": listed,
+            "undone": bool(self._rejected.get(account.party_id)),
         }
         return row, review
 
     def _candidate(self, account: Party, customer_id: str) -> dict[str, Any]:
         row = self._customer_rows[customer_id]
         agreeing, differing = _told_fields(self._compared(account, customer_id))
+        appraised = (one for one in self._appraisal.candidates(account.party_id) if one.customer_id == customer_id)
         return {
             "customer_id": customer_id,
             "display_name": row["display_name"],
@@ -449,6 +681,7 @@ class _Book:
             "city": row["billing_city"],
             "agreeing": agreeing,
             "differing": differing,
+            "score": next((one.verdict.score for one in appraised), None),
         }
 
     def _row(
@@ -466,6 +699,8 @@ class _Book:
             "candidates": "[]",
             "score": score,
             "rule_version": RULE_VERSION,
+            "customers": self._listed([customer_id] if customer_id is not None else []),
+            "rejected": to_json(sorted(self._rejected.get(account.party_id, ()))),
         }
 
     def _evidence(self, account: Party, customer_id: str) -> dict[str, Any]:
@@ -513,7 +748,12 @@ def _rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
     return frame.drop(bookkeeping, strict=False).sort("id").to_dicts()
 
 
-def _survivor(account_id: str, merged: Mapping[str, str]) -> str:
+def survivor_of(account_id: str, merged: Mapping[str, str]) -> str:
+    """The account that an account was merged into, through any number of merges.
+
+    Args:
+        merged: id of a lost account -> id of the account it was merged into.
+    """
     seen = {account_id}
     while account_id in merged and merged[account_id] not in seen:
         account_id = merged[account_id]

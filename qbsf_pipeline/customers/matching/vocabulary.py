@@ -193,6 +193,8 @@ ABBREVIATIONS: Mapping[str, str] = {
 #: Legal forms that are recognised although a letter is wrong.
 LONG_FORMS = ("incorporated", "corporation", "company", "limited", "gmbh")
 SHORT_FORMS = ("inc", "llc", "ltd", "corp")
+#: Legal forms as they are written inside a name, before a town or a branch.
+LEGAL_WORDS = _words("inc incorporated corporation company limited llc lp llp pllc pc plc gmbh ag kg sa srl sarl bv nv ab")
 
 #: Mail and web hosts that anybody may use.
 FREE_MAIL = _words(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from qbsf_pipeline.customers.matching.assets import own_domains
+from qbsf_pipeline.customers.matching.inputs import own_domains
 
 _USERS = pl.Schema({"email": pl.String, "is_active": pl.Boolean})
 

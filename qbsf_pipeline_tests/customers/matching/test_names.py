@@ -32,6 +32,7 @@ from qbsf_pipeline.customers.matching.names import (
         ("Bosch GmbH & Co. KG", "Bosch"),
         ("Acme Co., Ltd.", "Acme"),
         ("Ferrari S.p.A.", "Ferrari SpA"),
+        ("Smith & Jones, P.A.", "Smith and Jones"),
         ("Grupo Sol S.A. de C.V.", "Grupo Sol"),
         ("神奈川ロボット株式会社", "神奈川ロボット"),
     ],
@@ -52,6 +53,7 @@ def test_spellings_of_one_company_are_equal(one, other):
         ("ガス", "カス"),
         ("A+ Plumbing", "A Plumbing"),
         ("Valley Spa", "Valley"),
+        ("Acme PA", "Acme"),
         ("Ромашка", "Ромашка Плюс"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qbsf_pipeline.invoices.approval import allowed_keys, batch_of
+from qbsf_pipeline.flows.approval import allowed_keys, batch_of
 from qbsf_pipeline.state.ledger import LedgerEntry
 from qbsf_pipeline_tests.state.writes import invoice
 

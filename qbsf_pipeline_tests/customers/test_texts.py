@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qbsf_pipeline.invoices.texts import clean, filled, has_unprintable, length_of, shortened
+from qbsf_pipeline.customers.texts import clean, filled, has_unprintable, length_of, shortened
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from qbsf_pipeline.invoices.remedies import explain, remedy
-from qbsf_pipeline_tests.invoices.test_approval import entry
+from qbsf_pipeline.flows.remedies import explain, remedy
+from qbsf_pipeline_tests.flows.test_approval import entry
 
 
 @pytest.mark.parametrize(

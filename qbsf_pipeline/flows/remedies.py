@@ -36,7 +36,7 @@ _REMEDIES: dict[str, str] = {
     "or link one of them elsewhere.",
     "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY": "Automation of the org (a flow or trigger) refuses the change; its text is above.",
 }
-_OTHERWISE = "Correct it at its source; it is tried again by itself once the deal has changed, or with qbsf failures retry."
+_OTHERWISE = "Correct it at its source; it is tried again by itself once the record has changed, or with qbsf failures retry."
 
 _WHAT: dict[str, str] = {
     "create_customer": "QuickBooks refused to create the customer",
@@ -45,6 +45,8 @@ _WHAT: dict[str, str] = {
     "send_invoice": "The invoice stands in QuickBooks, but it could not be e-mailed",
     "write_back_account": "Salesforce refused to store the customer id on the account",
     "write_back_opportunity": "The invoice stands in QuickBooks, but Salesforce refused to store it on the deal",
+    "update_customer": "QuickBooks refused the change of the customer",
+    "update_account": "Salesforce refused the change of the account",
 }
 
 

@@ -1,4 +1,4 @@
-"""Texts on an invoice: what QuickBooks takes, and how a text is mended.
+"""Texts in QuickBooks, on customers and on invoices: what it takes, and how a text is mended.
 
 Pure text in, text out. Limits are those of Intuit's API reference.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
+
+from email_validator import EmailNotValidError, validate_email
 
 PRIVATE_NOTE_LENGTH = 4000
 CUSTOMER_MEMO_LENGTH = 1000
@@ -21,6 +23,8 @@ COUNTRY_LENGTH = 255
 COMPANY_NAME_LENGTH = 100
 PHONE_LENGTH = 30
 EMAIL_LENGTH = 100
+PERSON_NAME_LENGTH = 100
+WEB_ADDRESS_LENGTH = 1000
 ITEM_NAME_LENGTH = 100
 SKU_LENGTH = 100
 
@@ -52,12 +56,34 @@ def length_of(text: str) -> int:
 
 def shortened(text: str, limit: int) -> str:
     """``text``, or its beginning and an ellipsis where it is longer than ``limit``."""
-    if length_of(text) <= limit:
-        return text
-    cut = text[: limit - 1]
-    while length_of(cut) > limit - 1:
-        cut = cut[:-1]
-    return cut.rstrip() + "…"
+    return text if length_of(text) <= limit else cut(text, limit - 1) + "…"
+
+
+def cut(text: str, limit: int) -> str:
+    """``text``, or as much of its beginning as ``limit`` allows."""
+    kept = text[:limit]
+    while length_of(kept) > limit:
+        kept = kept[:-1]
+    return kept.rstrip()
+
+
+def deliverable_email(email: str) -> str | None:
+    """The address as QuickBooks takes it, with an international domain in its ASCII form; ``None`` for a malformed one."""
+    try:
+        checked = validate_email(
+            email.strip(),
+            allow_smtputf8=False,
+            check_deliverability=False,
+            globally_deliverable=False,
+            # Reserved names such as example.test are for trying out, and nothing is delivered here anyway.
+            test_environment=True,
+        )
+    except EmailNotValidError:
+        return None
+    address = checked.ascii_email
+    if address is None or "." not in checked.ascii_domain or length_of(address) > EMAIL_LENGTH:
+        return None
+    return address
 
 
 def filled(template: str, values: Mapping[str, str]) -> str:
