@@ -15,6 +15,7 @@ from rich.text import Text
 
 from qbsf_pipeline.cli.options import Json, person
 from qbsf_pipeline.cli.output import console, print_json, progress_shown, say, table
+from qbsf_pipeline.customers.fields import LABELS
 from qbsf_pipeline.customers.matching.inputs import read_inputs, without_own_work
 from qbsf_pipeline.customers.matching.plan import MATCHES, RULE_VERSION
 from qbsf_pipeline.customers.matching.remember import decided_by
@@ -249,7 +250,7 @@ def journal(
                 one.journal_id,
                 one.seen_at,
                 one.account_name,
-                one.field,
+                LABELS.get(one.field, one.field),
                 _value(one.salesforce_value),
                 _value(one.quickbooks_value),
                 one.winner,
@@ -272,7 +273,7 @@ def reverse(
     try:
         entry = state.journal.get(journal_id)
         if not json:
-            say(f"{entry.journal_id} · {entry.account_name} · {entry.field}", style="bold")
+            say(f"{entry.journal_id} · {entry.account_name} · {LABELS.get(entry.field, entry.field)}", style="bold")
             say(
                 f"  Salesforce  {_value(entry.salesforce_value) or '(empty)'}{'   ← won' if entry.winner == 'salesforce' else ''}"
             )

@@ -23,6 +23,7 @@ from qbsf_pipeline.settings import Mode, Settings, load_settings
 from qbsf_pipeline.state.database import State
 from qbsf_pipeline.warehouse.connection import Warehouse, read_table
 
+INVOICES = "invoices"
 #: What the exit code of a pass means (public interface).
 NOTHING_LEFT, FAILED, SOME_BLOCKED = 0, 1, 3
 
@@ -109,8 +110,8 @@ def gather(
     flows = chosen(only)
     warehouse = Warehouse(settings.environment.warehouse_path)
     with warehouse.connection() as connection:
-        deals = read_table(connection, DEALS)
-        notes = read_table(connection, NOTES)
+        deals = read_table(connection, DEALS) if INVOICES in flows else DEALS.empty()
+        notes = read_table(connection, NOTES) if INVOICES in flows else NOTES.empty()
         plan = read_table(connection, PLAN)
     done = state.ledger.done_since(begun)
     sent = {entry.opportunity_id: entry for entry in done if entry.operation == "send_invoice"}
@@ -214,7 +215,8 @@ def show(report: PassReport, settings: Settings) -> None:
     for gate in report.closed:
         complain(f"A check stopped the push: {gate['finding']} ({gate['check']})")
     looked = report.deals.get("looked at", 0)
-    say(f"\n{looked} won deals looked at in {report.seconds:.1f} s (mode {report.mode}).", style="bold")
+    what = f"{looked} won deals looked at" if looked else "One pass"
+    say(f"\n{what} in {report.seconds:.1f} s (mode {report.mode}).", style="bold")
     parts = {
         "invoiced now": len(report.invoices),
         "invoiced before": report.deals.get("invoiced", 0),

@@ -35,11 +35,11 @@ def check_waiting(state: State) -> list[Finding]:
     """What waits for a person or for a service."""
     findings: list[Finding] = []
     for number, what, command in (
-        (len(state.failures.list("open")), "records need a person", "qbsf failures"),
-        (len(state.reviews.list("open")), "accounts wait for a person to name their customer", "qbsf review"),
+        (len(state.failures.list("open")), "records that need a person", "qbsf failures"),
+        (len(state.reviews.list("open")), "accounts whose customer a person must name", "qbsf review"),
     ):
         if number:
-            findings.append(AREA.warning(command, f"{number} {what}", f"{command} lists them, and says what to do with each"))
+            findings.append(AREA.warning(command, f"{what}: {number}", f"{command} lists them, and says what to do with each"))
     if not findings:
         findings.append(AREA.ok("people", "nothing waits for a person"))
     counts = state.outbox.counts()
