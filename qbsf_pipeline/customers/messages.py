@@ -80,7 +80,8 @@ def _lines(entry: JournalEntry, links: Mapping[str, str]) -> list[str]:
     if entry.status == "reported" or entry.winner == "none":
         said = f"Salesforce says {values['salesforce']}, QuickBooks {values['quickbooks']}. Nothing was written."
     elif entry.kind == "reversed":
-        said = f"a person's wish: {values[entry.winner]} stands again."
+        # The value that was wanted back stands in neither column: it was on its way.
+        said = escape(entry.rule)
     else:
         owner, other = SYSTEM_NAMES[entry.winner], SYSTEM_NAMES[_OTHER[entry.winner]]
         kept, lost = values[entry.winner], values[_OTHER[entry.winner]]

@@ -82,8 +82,8 @@ HEAD = f"*Customers: 1 field put back in step*\n• <{LINK}|ACME 1, Inc> · phon
             f"refused; see the message about it.{REVERSE}",
         ),
         (
-            {"kind": "reversed", "winner": "quickbooks"},
-            f"{HEAD}a person's wish: “999” stands again.",
+            {"kind": "reversed", "winner": "quickbooks", "rule": "A person wants “<b>” back as the phone."},
+            f"{HEAD}A person wants “&lt;b&gt;” back as the phone.",
         ),
         (
             {"field": "terms", "owner": "quickbooks", "winner": "quickbooks", "salesforce_value": '"Net 99"'}
