@@ -39,6 +39,14 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     closed(world)
 
 
+@pytest.fixture
+def world_alone(tmp_path: Path) -> Iterator[World]:
+    """A sandbox for one test that uses up what the others share, such as the chain of refresh tokens."""
+    world = opened(tmp_path)
+    yield world
+    closed(world)
+
+
 @pytest.fixture(scope="session")
 def settled(furnished: World) -> Installation:
     """An installation that has read both systems once."""
