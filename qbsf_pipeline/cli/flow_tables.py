@@ -60,6 +60,8 @@ def refusals(warehouse: Warehouse, flows: Collection[str]) -> list[dict[str, str
                     "flow": name,
                     "record_id": row[tables.record_id],
                     "record": row[tables.record_name] or row[tables.record_id],
+                    tables.record_id: row[tables.record_id],
+                    tables.record_name: row[tables.record_name],
                     "code": row["code"],
                     "reason": row["reason"],
                     "remedy": row["remedy"],
