@@ -85,7 +85,7 @@ def _run(order: dict[str, Any]) -> NoReturn:
         for strike in order["strikes"]:
             _set_up(strike)
         commands = {
-            "sync": _sync,
+            "sync": lambda: _sync(order["flows"]),
             "push": lambda: _push("invoices"),
             "push customers": lambda: _push("customers"),
             "token": _token,
@@ -102,11 +102,11 @@ def _run(order: dict[str, Any]) -> NoReturn:
         os._exit(code)
 
 
-def _sync() -> dict[str, Any]:
+def _sync(flows: list[str]) -> dict[str, Any]:
     from qbsf_pipeline.cli.sync import run_and_report
     from qbsf_pipeline.settings import load_settings
 
-    report = run_and_report(load_settings(), quiet=True)
+    report = run_and_report(load_settings(), quiet=True, only=flows)
     return report.__dict__ | {"exit_code": report.exit_code}
 
 

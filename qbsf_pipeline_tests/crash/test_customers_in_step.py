@@ -81,6 +81,7 @@ def test_wherever_a_pass_is_killed_each_value_is_put_back_once_and_told_once(
     world: World, installation: Installation, edits: Edits
 ) -> None:
     edits.make(len(POINTS))
+    installation.flows = ("customers",)
     installation.sync_until_done()
     for pair, point in zip(edits.pairs, POINTS, strict=True):
         edits.edit(pair)
@@ -97,6 +98,7 @@ def test_two_passes_at_once_and_two_pushes_from_two_homes_that_share_the_state_p
     world: World, installation: Installation, edits: Edits, tmp_path: Path
 ) -> None:
     edits.make(4)
+    installation.flows = ("customers",)
     installation.sync_until_done()
     for pair in edits.pairs[:2]:
         edits.edit(pair)

@@ -128,13 +128,18 @@ class Running:
 
 @dataclass
 class Installation:
-    """One QBSF_HOME and how its program is run."""
+    """One QBSF_HOME and how its program is run.
+
+    Attributes:
+        flows: what a pass runs; all flows where there is none.
+    """
 
     driver: Driver
     control: SandboxControl
     environment: dict[str, str]
     home: Path
     runs: int = 0
+    flows: tuple[str, ...] = ("invoices",)
 
     @property
     def state_file(self) -> Path:
@@ -153,6 +158,7 @@ class Installation:
             "environment": {**self.environment, "QBSF_HOME": str(self.home), **environment},
             "strikes": [strike.order() for strike in strikes],
             "command": command,
+            "flows": list(self.flows),
             "result": str(result),
             "log": str(log),
         }
@@ -200,7 +206,7 @@ class Installation:
     def copy(self, home: Path) -> Installation:
         """The same installation in another folder, such as from a backup."""
         shutil.copytree(self.home, home)
-        return Installation(self.driver, self.control, dict(self.environment), home, self.runs)
+        return Installation(self.driver, self.control, dict(self.environment), home, self.runs, self.flows)
 
 
 def shown(report: Mapping[str, Any]) -> str:
