@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pytest
+from dagster._core.storage.defs_state.base import set_defs_state_storage
 
 from qbsf_pipeline.resources import Doors
 from qbsf_pipeline.sandbox.server import SandboxControl, SandboxProcess
@@ -102,7 +103,9 @@ class Pipeline:
     def tick(self, sensor: str) -> dg.RunRequest | dg.SkipReason:
         """What a sensor says now."""
         definitions = self.definitions
-        found = definitions.get_repository_def().get_sensor_def(sensor)
+        # Dagster keeps the newest instance of a process in a variable; one that another test left behind may be gone already.
+        with set_defs_state_storage(None):
+            found = definitions.get_repository_def().get_sensor_def(sensor)
         context = dg.build_sensor_context(
             instance=self.instance, definitions=definitions, sensor_name=sensor, resources=definitions.resources
         )
@@ -111,7 +114,8 @@ class Pipeline:
     def tick_schedule(self, schedule: str) -> dg.RunRequest | dg.SkipReason:
         """What a schedule says now."""
         definitions = self.definitions
-        found = definitions.get_repository_def().get_schedule_def(schedule)
+        with set_defs_state_storage(None):
+            found = definitions.get_repository_def().get_schedule_def(schedule)
         return found(dg.build_schedule_context(instance=self.instance, resources=definitions.resources))
 
     def table(self, table: TableSchema) -> pl.DataFrame:
