@@ -14,6 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -473,6 +474,58 @@ class CustomerRules(_Section):
     matching: MatchingRules
 
 
+class PaymentRules(_Section):
+    """What Salesforce and a deal's owner learn of payments, and what counts as one.
+
+    Attributes:
+        paid_stage: name of a won stage of the org; empty for none.
+        tell_partial: whether part payments are told.
+        adopt_by_number: whether the invoice number written on a deal links an invoice that qbsf did not make.
+        write_off_accounts: names of QuickBooks accounts, compared without case.
+        dispute_field: name of a custom field of invoices; empty for none.
+    """
+
+    paid_stage: str
+    tell_partial: bool
+    adopt_by_number: bool
+    write_off_accounts: list[Text]
+    dispute_field: str
+
+
+DaysPastDue = Annotated[int, Field(ge=1, le=3650)]
+
+
+class AgingRules(_Section):
+    """How old what is still open is, and what follows from it. Days are whole days; past due begins the day after the due date.
+
+    Attributes:
+        days_from: what the days and the bucket of a deal are counted from; thresholds, reminders and tasks always count from
+            the due date.
+        buckets: the last day of each bucket but the last one, which is open.
+        thresholds: days past due at which the owner is told.
+        reminders_after: days past due at which the customer is reminded.
+        task_from: days past due from which there are tasks; 0 for none.
+    """
+
+    days_from: Literal["due_date", "invoice_date"]
+    buckets: Annotated[tuple[DaysPastDue, ...], Field(min_length=1)]
+    thresholds: tuple[DaysPastDue, ...]
+    reminders_after: tuple[DaysPastDue, ...]
+    reminder_limit: Annotated[int, Field(ge=0)]
+    reminder_pause_days: Annotated[int, Field(ge=1)]
+    task_from: Annotated[int, Field(ge=0, le=3650)]
+    task_closed_status: Text
+    fallback_owner_email: str
+    morning: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+
+    @field_validator("buckets", "thresholds", "reminders_after")
+    @classmethod
+    def _rising(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if any(one >= other for one, other in pairwise(value)):
+            raise ValueError("must be days that rise, such as [30, 60, 90]")
+        return value
+
+
 class GateRules(_Section):
     """The blast radius: what one push may do without a person."""
 
@@ -485,6 +538,12 @@ class GateRules(_Section):
     fresh_within_minutes: Annotated[int, Field(ge=1)]
     max_customer_changes: Annotated[int, Field(ge=0)]
     max_customer_changes_share: Share
+    max_deal_changes: Annotated[int, Field(ge=0)]
+    max_deal_changes_share: Share
+    max_unexplained: Annotated[int, Field(ge=0)]
+    max_unexplained_share: Share
+    max_reminders: Annotated[int, Field(ge=0)]
+    max_tasks: Annotated[int, Field(ge=0)]
 
 
 class PushRules(_Section):
@@ -531,6 +590,8 @@ class Rules(_Section):
     tax: TaxRules
     items: ItemRules
     customers: CustomerRules
+    payments: PaymentRules
+    aging: AgingRules
     gates: GateRules
     push: PushRules
     slack: SlackRules

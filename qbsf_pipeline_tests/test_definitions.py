@@ -3,15 +3,18 @@ beside the pool."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from qbsf_pipeline.definitions import FLOWS, build
+from qbsf_pipeline.flows.automation import Flow
 from qbsf_pipeline.flows.source_gates import source_gates
 from qbsf_pipeline.quickbooks import objects as quickbooks
+from qbsf_pipeline.receivables.checks import receivables_checks
+from qbsf_pipeline.reporting.checks import agrees_with_quickbooks
 from qbsf_pipeline.reporting.statements import load_statements
 from qbsf_pipeline.resources import WAREHOUSE_POOL
 from qbsf_pipeline.salesforce import objects as salesforce
@@ -23,9 +26,15 @@ EXTERNAL = {
     "quickbooks_online/invoice",
     "salesforce_org/account",
     "salesforce_org/opportunity",
+    "salesforce_org/task",
+    "slack_workspace/direct_message",
     "slack_workspace/finance_channel",
 }
-GROUPS = {"salesforce", "quickbooks", "customers", "invoices", "cleansing", "reporting", "written_to"}
+FLOW_GROUPS = {"customers", "invoices", "payments", "aging"}
+GROUPS = {"salesforce", "quickbooks", "receivables", *FLOW_GROUPS, "cleansing", "reporting", "written_to"}
+RECEIVABLES = {f"receivables/{name}" for name in ("applications", "unapplied", "invoices", "contested")}
+PAYMENTS = {f"payments/{name}" for name in ("plan", "deals", "events", "refusals")}
+AGING = {f"aging/{name}" for name in ("plan", "invoices", "deals", "crossings", "reminders", "tasks", "totals", "refusals")}
 OWN = {
     "cleansing/findings",
     "cleansing/scores",
@@ -42,6 +51,13 @@ OWN = {
     "invoices/notes",
     "invoices/pending",
     "invoices/pushed",
+    *RECEIVABLES,
+    *PAYMENTS,
+    "payments/pending",
+    "payments/pushed",
+    *AGING,
+    "aging/pending",
+    "aging/pushed",
     "pipeline/state",
     "reporting/snapshot",
 }
@@ -152,9 +168,18 @@ def test_each_asset_comes_from_what_it_reads(specs: dict[str, dg.AssetSpec]) -> 
 
 
 def test_the_lineage_runs_on_to_the_systems_that_are_written_to(specs: dict[str, dg.AssetSpec]) -> None:
-    shared = {"quickbooks_online/customer", "salesforce_org/account", "slack_workspace/finance_channel"}
+    written = {
+        "quickbooks_online/customer": {"invoices", "customers"},
+        "quickbooks_online/invoice": {"invoices", "aging"},
+        "salesforce_org/account": {"invoices", "customers"},
+        "salesforce_org/opportunity": {"invoices", "payments", "aging"},
+        "salesforce_org/task": {"aging"},
+        "slack_workspace/direct_message": {"payments", "aging"},
+        "slack_workspace/finance_channel": {"invoices", "customers", "payments", "aging"},
+    }
+    assert set(written) == EXTERNAL
     for name in EXTERNAL:
-        assert deps(specs[name]) == {"invoices/pushed", *(["customers/pushed"] if name in shared else [])}
+        assert deps(specs[name]) == {f"{flow}/pushed" for flow in written[name]}
         assert specs[name].group_name == "written_to"
 
 
@@ -202,15 +227,19 @@ def test_the_gates_are_the_blocking_checks_and_each_push_takes_its_own_along(def
     def checks(name: str) -> set[dg.AssetCheckKey]:
         return set(definitions.resolve_job_def(name).asset_layer.asset_graph.asset_check_keys)
 
-    every = {key for definition in (source_gates, *(flow.plan_gates for flow in FLOWS)) for key in definition.check_keys}
-    assert set(graph.asset_check_keys) == every
-    for name in ("plan_only", "sync"):
-        assert checks(name) == every, name
+    def gates(flows: Iterable[Flow]) -> set[dg.AssetCheckKey]:
+        return {key for definition in (source_gates, *(flow.plan_gates for flow in flows)) for key in definition.check_keys}
+
+    # Those that only warn: of what is owed, once a day, and of the ageing, wherever the reporting tables are made.
+    daily, reported = set(receivables_checks.check_keys), set(agrees_with_quickbooks.check_keys)
+    assert set(graph.asset_check_keys) == gates(FLOWS) | daily | reported
+    in_every_pass = [flow for flow in FLOWS if flow.daily_at is None]
+    assert checks("plan_only") == gates(in_every_pass)
+    assert checks("sync") == gates(in_every_pass) | reported
     for flow in FLOWS:
-        own = {*source_gates.check_keys, *flow.plan_gates.check_keys}
-        assert flow.gates.resolve_checks(graph) == own
-        for name in (f"sync_{flow.name}", f"push_{flow.name}"):
-            assert checks(name) == own, name
+        assert flow.gates.resolve_checks(graph) == gates([flow])
+        assert checks(f"push_{flow.name}") == gates([flow]) | reported
+        assert checks(f"sync_{flow.name}") == gates([flow]) | reported | (daily if flow.name == "aging" else set())
 
 
 def test_each_job_makes_what_its_name_says_and_only_a_push_pushes_and_only_its_own_flow(definitions: dg.Definitions) -> None:
@@ -223,8 +252,14 @@ def test_each_job_makes_what_its_name_says_and_only_a_push_pushes_and_only_its_o
     invoices = {"customers/matches", *(f"invoices/{name}" for name in ("plan", "deals", "refusals", "notes"))}
     customers = {f"customers/{name}" for name in ("matches", "plan", "field_differences", "refusals")}
     asked = {"invoices/pending", "customers/reviews_page"}
-    assert made("plan_only") == raw | invoices | customers
-    assert made("sync") == raw | invoices | customers | asked | {"customers/pending"} | reporting
+    payments, aging = RECEIVABLES | PAYMENTS, RECEIVABLES | AGING
+    assert made("plan_only") == raw | invoices | customers | payments
+    pending = {"customers/pending", "payments/pending"}
+    assert made("sync") == raw | invoices | customers | payments | asked | pending | reporting
+    assert made("sync_payments") == raw | payments | reporting | {"payments/pending"}
+    assert made("sync_aging") == raw | aging | reporting | {"aging/pending"}
+    assert made("push_payments") == reporting | {"payments/pushed"}
+    assert made("push_aging") == reporting | {"aging/pushed"}
     assert made("sync_invoices") == raw | invoices | reporting | asked
     assert made("sync_customers") == raw | customers | reporting | {"customers/pending"}
     assert made("push_invoices") == reporting | {"invoices/pushed"}

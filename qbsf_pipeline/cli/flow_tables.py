@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from qbsf_pipeline.aging import tables as aging
 from qbsf_pipeline.customers import plan as customers
 from qbsf_pipeline.flows.approval import batch_of
 from qbsf_pipeline.invoices import plan as invoices
+from qbsf_pipeline.payments import tables as payments
 from qbsf_pipeline.warehouse.connection import Warehouse, read_table
 from qbsf_pipeline.warehouse.tables import TableSchema
 
@@ -33,6 +35,8 @@ class FlowTables:
 FLOW_TABLES = {
     invoices.FLOW: FlowTables(invoices.PLAN, invoices.REFUSALS, "opportunity_id", "deal", ("position",)),
     customers.FLOW: FlowTables(customers.PLAN, customers.REFUSALS, "account_id", "account_name", ("field", "code")),
+    payments.FLOW: FlowTables(payments.PLAN, payments.REFUSALS, "record_id", "deal", ("code",)),
+    aging.FLOW: FlowTables(aging.PLAN, aging.REFUSALS, "opportunity_id", "deal", ("invoice_id", "code")),
 }
 
 

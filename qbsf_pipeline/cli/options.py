@@ -17,6 +17,8 @@ class Flow(StrEnum):
 
     INVOICES = "invoices"
     CUSTOMERS = "customers"
+    PAYMENTS = "payments"
+    AGING = "aging"
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]

@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from qbsf_pipeline import notices
 from qbsf_pipeline.cli.event_log import keep_open
 from qbsf_pipeline.definitions import FLOWS, build
 from qbsf_pipeline.flows import automation
+from qbsf_pipeline.flows.automation import Flow
 from qbsf_pipeline.progress import progress
 from qbsf_pipeline.resources import Doors
 from qbsf_pipeline.settings import Settings
@@ -94,20 +95,40 @@ def run_pass(
         keep_open(instance)
         reap_orphans(instance)
         flows = [flow for flow in FLOWS if not only or flow.name in only]
-        definitions = build(settings, "CRITICAL", flows)
         config: dict[str, Any] = {op: {"config": {"full": full}} for op in ("pull_salesforce", "pull_quickbooks")}
         for flow in flows:
             config[f"plan_{flow.name}"] = {"config": {"as_of": as_of.isoformat() if as_of else ""}}
+        definitions = build(settings, "CRITICAL", flows)
         job = automation.PLAN_ONLY if plan_only else automation.SYNC
         made = _run(definitions, instance, job, {"ops": config}, result, doors)
         if not plan_only and settings.mode.writes:
-            for flow in flows:
-                # What stopped one flow says nothing about another.
-                if flow.pending in made and flow.waiting(doors):
-                    result.pushed = True
-                    _run(definitions, instance, flow.push_job_name, {}, result, doors)
+            first, following = [flow for flow in flows if not flow.follows], [flow for flow in flows if flow.follows]
+            if _push(first, made, definitions, instance, result, doors) and following:
+                # They see what was written only after it was read.
+                definitions = build(settings, "CRITICAL", following)
+                plans = {op: config[op] for op in (f"plan_{flow.name}" for flow in following)}
+                made = _run(definitions, instance, automation.SYNC, {"ops": plans}, result, doors)
+            _push(following, made, definitions, instance, result, doors)
             deliver_messages(doors, budget_seconds=60.0)
     return result
+
+
+def _push(
+    flows: Sequence[Flow],
+    made: Collection[dg.AssetKey],
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    result: PassResult,
+    doors: Doors,
+) -> bool:
+    """Push what waits of each flow whose plan was made pending; whether there was anything."""
+    pushed = False
+    for flow in flows:
+        # What stopped one flow says nothing about another.
+        if flow.pending in made and flow.waiting(doors):
+            pushed = result.pushed = True
+            _run(definitions, instance, flow.push_job_name, {}, result, doors)
+    return pushed
 
 
 def reap_orphans(instance: dg.DagsterInstance) -> None:

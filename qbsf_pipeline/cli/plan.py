@@ -25,6 +25,10 @@ OPERATIONS = {
     "write_back_opportunity": "write deal",
     "update_customer": "change customer",
     "update_account": "change account",
+    "update_opportunity": "change deal",
+    "send_reminder": "remind customer",
+    "create_task": "create task",
+    "close_task": "close task",
 }
 
 

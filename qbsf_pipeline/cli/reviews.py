@@ -1,4 +1,5 @@
-"""``qbsf review``: accounts whose QuickBooks customer a person must name, and what people can take back."""
+"""``qbsf review``: accounts whose QuickBooks customer a person must name, deals whose invoice a person names, and what people
+can take back."""
 
 from __future__ import annotations
 
@@ -25,11 +26,11 @@ from qbsf_pipeline.errors import ConfigurationError
 from qbsf_pipeline.money import format_amount, parse_json
 from qbsf_pipeline.progress import progress
 from qbsf_pipeline.quickbooks.objects import CUSTOMER, INVOICE
-from qbsf_pipeline.salesforce.objects import ACCOUNT
+from qbsf_pipeline.salesforce.objects import ACCOUNT, OPPORTUNITY
 from qbsf_pipeline.settings import Settings, load_rules, load_settings
 from qbsf_pipeline.state.database import State
 from qbsf_pipeline.state.journal import CannotReverse, JournalEntry, UnknownChange
-from qbsf_pipeline.state.links import CustomerLink, LinkConflict
+from qbsf_pipeline.state.links import PERSON, CustomerLink, InvoiceLink, LinkConflict
 from qbsf_pipeline.state.reviews import Decision, Review, ReviewCase, UnknownReview
 from qbsf_pipeline.warehouse.connection import Warehouse, read_table
 
@@ -39,6 +40,8 @@ app = typer.Typer(
 )
 ReviewId = Annotated[str, typer.Argument(metavar="REVIEW", help="Such as R-3, or the id of the account.")]
 CustomerId = Annotated[str, typer.Argument(metavar="CUSTOMER", help="QuickBooks customer id.")]
+OpportunityId = Annotated[str, typer.Argument(metavar="OPPORTUNITY", help="Salesforce id of the deal, 15 or 18 characters.")]
+InvoiceId = Annotated[str, typer.Argument(metavar="INVOICE", help="QuickBooks invoice id, or its number where only one has it.")]
 
 #: Candidates that are shown whole; the others are a line each.
 _SHOWN_WHOLE = 3
@@ -224,6 +227,52 @@ def undo(
         return
     say(f"{undone.review_id} · {undone.account_name}: open again. Its deals wait; the invoices that exist stay.")
     _show_commands(undone)
+
+
+@app.command("link-invoice")
+def link_invoice(opportunity_id: OpportunityId, invoice: InvoiceId, json: Json = False) -> None:
+    """The deal is billed by this invoice, which somebody made by hand. It is not billed again, and its payments count."""
+    settings = load_settings()
+    state = _state(settings)
+    deal = _deal(settings, opportunity_id)
+    found = _linkable(settings, state, invoice, deal)
+    now = datetime.now(UTC)
+    with state.transaction():
+        for other in state.links.all_invoices():
+            # One invoice bills one deal: the newest word of a person counts.
+            if other.invoice_id == found["id"] and other.opportunity_id != deal["id"]:
+                state.links.unlink_invoice(other.opportunity_id, other.invoice_id, person(), now)
+        state.links.link_invoice(InvoiceLink(deal["id"], found["id"], PERSON, person(), now))
+    number = found["doc_number"] or found["id"]
+    if json:
+        named = {"opportunity_id": deal["id"], "deal": deal["name"], "invoice_id": found["id"], "number": number}
+        print_json(named | {"customer": found["customer_name"], "amount": found["total"], "currency": found["currency"]})
+        return
+    money = _money({"amount": found["total"], "currency": found["currency"]})
+    say(f"{deal['name'] or deal['id']} is billed by invoice {number} ({found['customer_name'] or '-'}, {money}).")
+    customers = {one.customer_id for one in state.links.customers(deal["account_id"] or "")}
+    if customers and found["customer_id"] not in customers:
+        listed = ", ".join(sorted(customers))
+        say(
+            f"Note: it is an invoice of customer {found['customer_id']}; the deal's account is customer {listed}.", style="yellow"
+        )
+    say("The next pass goes on with it: qbsf sync")
+
+
+@app.command("unlink-invoice")
+def unlink_invoice(opportunity_id: OpportunityId, invoice: InvoiceId, json: Json = False) -> None:
+    """Take back that the deal is billed by this invoice."""
+    settings = load_settings()
+    state = _state(settings)
+    deal = _deal(settings, opportunity_id)
+    found = _invoice(settings, invoice)
+    if not state.links.unlink_invoice(deal["id"], found["id"], person(), datetime.now(UTC)):
+        raise ConfigurationError([f"{invoice} was not linked to {deal['name'] or deal['id']} by a person: nothing was undone"])
+    if json:
+        print_json({"opportunity_id": deal["id"], "deal": deal["name"], "invoice_id": found["id"], "undone": True})
+        return
+    say(f"{deal['name'] or deal['id']} is no longer linked to invoice {found['doc_number'] or found['id']}.")
+    say("A deal without an invoice is billed by the next pass: qbsf plan shows what it would do")
 
 
 @app.command("journal")
@@ -493,6 +542,75 @@ def _billable(settings: Settings, customer_id: str, review_id: str) -> dict[str,
             [f"customer {customer_id} ({chosen[0]['display_name']}) is inactive: make it active in QuickBooks first"]
         )
     return chosen[0]
+
+
+def _deal(settings: Settings, opportunity_id: str) -> dict[str, Any]:
+    """A deal by its id of 15 or 18 characters: id, name, account_id, currency.
+
+    Raises:
+        ConfigurationError: Salesforce does not have it.
+    """
+    wanted = opportunity_id.strip()
+    with Warehouse(settings.environment.warehouse_path).connection() as connection:
+        deals = read_table(connection, OPPORTUNITY, ["id", "name", "account_id", "currency", "is_deleted"])
+    found = deals.filter(
+        ((pl.col("id") == wanted) | (pl.col("id").str.slice(0, 15) == wanted)) & ~pl.col("is_deleted").fill_null(False)
+    ).to_dicts()
+    if len(found) != 1:
+        raise ConfigurationError([f"{opportunity_id}: Salesforce has no such deal, or it was not read yet; qbsf sync reads it"])
+    return found[0]
+
+
+def _invoice(settings: Settings, invoice: str) -> dict[str, Any]:
+    """An invoice by its QuickBooks id or, where only one has it, its number.
+
+    Raises:
+        ConfigurationError: QuickBooks does not have it, or has several with the number.
+    """
+    wanted = invoice.strip()
+    columns = ["id", "doc_number", "customer_id", "customer_name", "total", "currency", "status", "opportunity_id", "is_deleted"]
+    with Warehouse(settings.environment.warehouse_path).connection() as connection:
+        invoices = read_table(connection, INVOICE, columns)
+    live = invoices.filter(~pl.col("is_deleted").fill_null(False))
+    by_id = live.filter(pl.col("id") == wanted).to_dicts()
+    by_number = live.filter(pl.col("doc_number") == wanted).to_dicts()
+    # A number may be another invoice's id: then nobody can tell which one is meant.
+    found = list({row["id"]: row for row in (*by_id, *by_number)}.values())
+    if not found:
+        raise ConfigurationError([f"{invoice}: QuickBooks has no such invoice, or it was not read yet; qbsf sync reads it"])
+    if len(found) > 1:
+        ids = ", ".join(f"id {row['id']} (number {row['doc_number'] or '-'})" for row in found)
+        raise ConfigurationError([f"{invoice}: several invoices could be meant: {ids}. Name one whose id is no other's number"])
+    return found[0]
+
+
+def _linkable(settings: Settings, state: State, invoice: str, deal: Mapping[str, Any]) -> dict[str, Any]:
+    """The invoice that a person named for a deal.
+
+    Raises:
+        ConfigurationError: it is not there, bills nothing any more, or is another deal's by its own marker.
+    """
+    found = _invoice(settings, invoice)
+    number = found["doc_number"] or found["id"]
+    if found["status"] in ("voided", "deleted"):
+        raise ConfigurationError([f"invoice {number} is {found['status']} in QuickBooks: it bills nothing"])
+    marked = found["opportunity_id"]
+    if marked and marked[:15] != deal["id"][:15]:
+        raise ConfigurationError(
+            [f"invoice {number} was made for deal {marked}: its note in QuickBooks says so. Correct the note there first"]
+        )
+    made = [
+        entry
+        for entry in state.ledger.entries("invoices", "done")
+        if entry.operation == "create_invoice" and entry.result_id == found["id"] and entry.opportunity_id != deal["id"]
+    ]
+    if made:
+        raise ConfigurationError([f"invoice {number} was made by qbsf for another deal: {made[0].label}"])
+    if found["currency"] and deal["currency"] and found["currency"] != deal["currency"]:
+        raise ConfigurationError(
+            [f"invoice {number} is in {found['currency']}, the deal in {deal['currency']}: their amounts cannot be compared"]
+        )
+    return found
 
 
 def _customer_names(settings: Settings, customer_ids: Sequence[str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 import typer
 
+from qbsf_pipeline.aging import tables as aging
 from qbsf_pipeline.cli.flow_tables import chosen, refusals
 from qbsf_pipeline.cli.options import AsOf, Flows, Full, Json, day
 from qbsf_pipeline.cli.output import complain, print_json, progress_shown, say, table
@@ -19,11 +20,21 @@ from qbsf_pipeline.customers.fields import LABELS
 from qbsf_pipeline.errors import SYSTEM_NAMES
 from qbsf_pipeline.invoices.plan import DEALS, NOTES, PLAN
 from qbsf_pipeline.money import format_amount, parse_json
+from qbsf_pipeline.payments import tables as payments
 from qbsf_pipeline.settings import Mode, Settings, load_settings
 from qbsf_pipeline.state.database import State
 from qbsf_pipeline.warehouse.connection import Warehouse, read_table
 
 INVOICES = "invoices"
+_EVENT_COLUMNS = ("opportunity_id", "deal", "kind", "amount", "balance", "currency", "numbers", "happened_on", "status", "reason")
+#: What payments and ageing write, by the name that the report gives it.
+_WRITTEN = {
+    "payment_statuses": (payments.FLOW, "update_opportunity"),
+    "ages": (aging.FLOW, "update_opportunity"),
+    "reminders": (aging.FLOW, "send_reminder"),
+    "tasks_created": (aging.FLOW, "create_task"),
+    "tasks_closed": (aging.FLOW, "close_task"),
+}
 #: What the exit code of a pass means (public interface).
 NOTHING_LEFT, FAILED, SOME_BLOCKED = 0, 1, 3
 
@@ -49,12 +60,21 @@ class PassReport:
     steps: list[dict[str, Any]]
     api_calls: dict[str, dict[str, int]]
     undelivered: list[str] = field(default_factory=list)
+    payments: list[dict[str, Any]] = field(default_factory=list)
+    aging: list[dict[str, Any]] = field(default_factory=list)
+    written: dict[str, int] = field(default_factory=dict)
 
     @property
     def changed_anything(self) -> bool:
         """Whether this pass wrote to any system."""
         customers = self.customers
-        return bool(self.invoices or customers["created"] or customers["changed"] or customers["written_back"])
+        return bool(
+            self.invoices
+            or customers["created"]
+            or customers["changed"]
+            or customers["written_back"]
+            or any(self.written.values())
+        )
 
     @property
     def exit_code(self) -> int:
@@ -113,6 +133,8 @@ def gather(
         deals = read_table(connection, DEALS) if INVOICES in flows else DEALS.empty()
         notes = read_table(connection, NOTES) if INVOICES in flows else NOTES.empty()
         plan = read_table(connection, PLAN)
+        events = read_table(connection, payments.EVENTS) if payments.FLOW in flows else payments.EVENTS.empty()
+        totals = read_table(connection, aging.TOTALS) if aging.FLOW in flows else aging.TOTALS.empty()
     done = state.ledger.done_since(begun)
     sent = {entry.opportunity_id: entry for entry in done if entry.operation == "send_invoice"}
     invoices = []
@@ -197,6 +219,12 @@ def gather(
         invoices=invoices,
         customers=customers,
         changes=changes,
+        payments=events.select(*_EVENT_COLUMNS).to_dicts(),
+        aging=totals.sort("currency", "position").drop("position").to_dicts(),
+        written={
+            what: sum(1 for entry in done if (entry.flow, entry.operation) == (flow, operation))
+            for what, (flow, operation) in _WRITTEN.items()
+        },
         refused=refused,
         unfinished=unfinished,
         notes=notes.join(deals.select("opportunity_id", "deal"), on="opportunity_id", how="left").to_dicts(),
@@ -252,6 +280,25 @@ def show(report: PassReport, settings: Settings) -> None:
         ),
     )
     table(
+        "Payments: what happened",
+        ("Deal", "What", "Amount", "Still open", "Why"),
+        (
+            (one["deal"], one["kind"].replace("_", " "), _money(one, "amount"), _money(one, "balance"), one["reason"])
+            for one in report.payments
+        ),
+        right=("Amount", "Still open"),
+    )
+    days = {one["as_of"] for one in report.aging}
+    table(
+        f"Receivables by age, {max(days):%d %b %Y}" if days else "Receivables by age",
+        ("Age", "Invoices", "Open", "Not applied yet"),
+        ((one["bucket"], one["invoices"], _money(one, "open"), _money(one, "credits")) for one in report.aging),
+        right=("Invoices", "Open", "Not applied yet"),
+    )
+    written = [f"{number} {what.replace('_', ' ')}" for what, number in report.written.items() if number]
+    if written:
+        say(f"\nWritten of payments and ageing: {', '.join(written)}.")
+    table(
         "Refused: each of these waits until it is mended",
         ("Record", "What is wrong", "What to do"),
         _once_by_record([(one["record"], one["reason"], one["remedy"]) for one in report.refused]),
@@ -295,6 +342,10 @@ def _once_by_record(rows: list[tuple[str, str, str]]) -> list[tuple[str, str, st
         shown.append(("" if record == last else record, reason, remedy))
         last = record
     return shown
+
+
+def _money(row: dict[str, Any], name: str) -> str:
+    return "" if row[name] is None else format_amount(row[name], row["currency"] or "").strip()
 
 
 def _shown(value: str | None) -> str:

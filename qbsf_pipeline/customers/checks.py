@@ -9,7 +9,15 @@ from qbsf_pipeline.customers.fields import FIELD_NAMES
 from qbsf_pipeline.customers.matching.plan import MATCHES
 from qbsf_pipeline.customers.plan import FIELD_DIFFERENCES, PLAN
 from qbsf_pipeline.flows.approval import batch_of
-from qbsf_pipeline.flows.gates import GateOutcome, check_result, check_spec, keys_are_unique, not_begun_yet, some
+from qbsf_pipeline.flows.gates import (
+    GateOutcome,
+    check_result,
+    check_spec,
+    each_record_is_written_once,
+    keys_are_unique,
+    not_begun_yet,
+    some,
+)
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.resources import WAREHOUSE_POOL, DoorsResource, WarehouseResource
@@ -26,18 +34,6 @@ _CUSTOMER_FIELDS = frozenset(
         *("PrimaryEmailAddr", "PrimaryPhone", "WebAddr", "SalesTermRef", "Taxable", "Active", "Job", "ParentRef"),
     }
 )
-
-
-def each_record_is_written_once(plan: pl.DataFrame) -> GateOutcome:
-    """No customer and no account is changed by two writes of one plan: the second would undo the first or be stale."""
-    targets = plan.select("target_object", pl.col("payload").map_elements(_record_id, return_dtype=pl.String).alias("id"))
-    doubles = targets.group_by("target_object", "id").len().filter(pl.col("len") > 1)
-    text = (
-        f"{plan.height} records to change, each by one write."
-        if doubles.is_empty()
-        else f"{doubles.height} records would be changed by more than one write."
-    )
-    return GateOutcome("each_record_is_written_once", doubles.is_empty(), text, {"writes": plan.height})
 
 
 def only_linked_customers_are_changed(

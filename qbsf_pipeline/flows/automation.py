@@ -6,14 +6,16 @@ UI cannot start them elsewhere.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, TypeAlias
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
 from qbsf_pipeline.flows.runnable import waiting
 from qbsf_pipeline.flows.source_gates import source_gates
 from qbsf_pipeline.resources import Doors, DoorsResource, WarehouseResource
-from qbsf_pipeline.settings import Mode, ScheduleRules
+from qbsf_pipeline.settings import Mode, Rules, ScheduleRules
 
 #: What ``define_asset_job`` makes; Dagster names it only in private modules.
 _Job: TypeAlias = Any
@@ -45,6 +47,9 @@ class Flow:
         pending, pushed: the plan in the ledger; what was pushed.
         after: assets that are made once the plan is pending, such as a page for people.
         untold: how many events people were not told of because a push died before it came to that.
+        warnings: checks that stop nothing and are made with its plan.
+        follows: its plan reads what other flows write: a pass of the command line that wrote something plans it once more.
+        daily_at: for a flow that runs once a day and not in every pass: from when on, by the company's clock (``07:00``).
     """
 
     name: str
@@ -55,6 +60,9 @@ class Flow:
     pushed: dg.AssetKey
     after: Sequence[dg.AssetKey] = ()
     untold: Callable[[Doors], int] = lambda _opened: 0
+    warnings: Sequence[dg.AssetChecksDefinition] = ()
+    follows: bool = False
+    daily_at: Callable[[Rules], str] | None = None
 
     @property
     def push_job_name(self) -> str:
@@ -73,11 +81,22 @@ class Flow:
 
 SYNC = "sync"
 PLAN_ONLY = "plan_only"
+#: Under this key the state's cache keeps the company's time zone (IANA name): a schedule cannot open the warehouse to ask.
+TIME_ZONE = "company time zone"
+#: A morning that falls into a pass, or into a night without power, is made up for this soon.
+_MORNING_CRON = "*/10 * * * *"
 
 
-def jobs(flows: Sequence[Flow], raw: dg.AssetSelection, reporting: dg.AssetSelection) -> list[_Job]:
-    """``sync`` and ``plan_only`` over all flows given, ``sync_{flow}`` for each alone, and ``push_{flow}``."""
-    found = [_sync_job(SYNC, flows, raw, reporting), _plan_job(PLAN_ONLY, flows, raw)]
+def jobs(
+    flows: Sequence[Flow], raw: dg.AssetSelection, reporting: dg.AssetSelection, together: Sequence[Flow] | None = None
+) -> list[_Job]:
+    """``sync`` and ``plan_only`` over several flows, ``sync_{flow}`` for each alone, and ``push_{flow}``.
+
+    Args:
+        together: the flows of ``sync`` and ``plan_only``; without them those that run in every pass.
+    """
+    passing = together or in_every_pass(flows)
+    found = [_sync_job(SYNC, passing, raw, reporting), _plan_job(PLAN_ONLY, passing, raw)]
     for flow in flows:
         found.append(_sync_job(f"{SYNC}_{flow.name}", [flow], raw, reporting))
         found.append(
@@ -92,10 +111,17 @@ def jobs(flows: Sequence[Flow], raw: dg.AssetSelection, reporting: dg.AssetSelec
     return found
 
 
+def in_every_pass(flows: Sequence[Flow]) -> list[Flow]:
+    """The flows that a pass of the sensor runs: all but those that run once a day."""
+    return [flow for flow in flows if flow.daily_at is None]
+
+
 def _sync_job(name: str, flows: Sequence[Flow], raw: dg.AssetSelection, reporting: dg.AssetSelection) -> _Job:
     selection = _planned(flows, raw) | reporting
     for flow in flows:
         selection = selection | dg.AssetSelection.assets(flow.pending, *flow.after).without_checks()
+        for checks in flow.warnings:
+            selection = selection | dg.AssetSelection.checks(*checks.check_keys)
     return dg.define_asset_job(
         name,
         selection,
@@ -167,7 +193,7 @@ def sensors(flows: Sequence[Flow], mode: Mode, rules: ScheduleRules) -> list[dg.
 
 
 def schedules(flows: Sequence[Flow], mode: Mode, rules: ScheduleRules) -> list[dg.ScheduleDefinition]:
-    """The full pull, and in modes that write the sweeps that find what no sensor picked up."""
+    """The full pull, the flows that run once a day, and in modes that write the sweeps that find what no sensor picked up."""
     full = dg.ScheduleDefinition(
         name="full_pull",
         job_name=SYNC,
@@ -176,11 +202,52 @@ def schedules(flows: Sequence[Flow], mode: Mode, rules: ScheduleRules) -> list[d
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Reads everything whole, to find what was deleted without a trace.",
     )
-    return [full, *(_sweep(flow, flows, rules) for flow in flows)] if mode.writes else [full]
+    found = [full, *(_morning(flow, flows) for flow in flows if flow.daily_at is not None)]
+    return [*found, *(_sweep(flow, flows, rules) for flow in flows)] if mode.writes else found
 
 
 def _pass_jobs(flows: Sequence[Flow]) -> list[str]:
     return [SYNC, *(f"{SYNC}_{flow.name}" for flow in flows), *(flow.push_job_name for flow in flows)]
+
+
+def due_today(opened: Doors, flow: Flow) -> bool:
+    """Whether a flow that runs once a day did not run since the last time at which it should have.
+
+    It counts as run when its plan reached the ledger; where nothing may be written, when it was planned. So a morning that was
+    missed is made up for as soon as somebody is there to do it, and a closed gate is tried again.
+    """
+    if flow.daily_at is None:
+        return False
+    now = opened.now()
+    clock = opened.state.cache.load(TIME_ZONE)
+    here = now.astimezone(ZoneInfo(clock.text) if clock is not None else UTC)
+    due_at = datetime.combine(here.date(), time.fromisoformat(flow.daily_at(opened.settings.rules)), tzinfo=here.tzinfo)
+    if due_at > here:
+        due_at -= timedelta(days=1)
+    last = "enqueue" if opened.settings.mode.writes else "plan"
+    return not any(
+        one.trigger == last and one.outcome == "done" and one.begun_at >= due_at for one in opened.state.passes.recent(flow.name)
+    )
+
+
+def _morning(flow: Flow, flows: Sequence[Flow]) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=f"morning_{flow.name}",
+        job_name=f"{SYNC}_{flow.name}",
+        cron_schedule=_MORNING_CRON,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Runs {flow.name} once a day, from the hour on that the rules name, in the company's time zone.",
+    )
+    def morning(
+        context: dg.ScheduleEvaluationContext, doors: DoorsResource, warehouse: WarehouseResource
+    ) -> dg.RunRequest | dg.SkipReason:
+        if not due_today(doors.open(warehouse), flow):
+            return dg.SkipReason("it ran since it was due last")
+        if is_running(context.instance, *_pass_jobs(flows)):
+            return dg.SkipReason("a pass is under way")
+        return dg.RunRequest()
+
+    return morning
 
 
 def _sweep(flow: Flow, flows: Sequence[Flow], rules: ScheduleRules) -> dg.ScheduleDefinition:

@@ -13,6 +13,7 @@ import dagster as dg
 import polars as pl
 
 from qbsf_pipeline.errors import SYSTEM_NAMES
+from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.settings import GateRules, PullRules
 from qbsf_pipeline.state.ledger import LedgerEntry
 
@@ -89,6 +90,50 @@ def keys_are_unique(plan: pl.DataFrame) -> GateOutcome:
     doubles = plan.group_by("key").len().filter(pl.col("len") > 1)
     text = f"{plan.height} writes, each once." if doubles.is_empty() else f"{doubles.height} writes are planned more than once."
     return GateOutcome("no_write_is_planned_twice", doubles.is_empty(), text, {"writes": plan.height})
+
+
+def each_record_is_written_once(plan: pl.DataFrame) -> GateOutcome:
+    """No record is changed by two writes of one plan: the second would undo the first or be stale. Two records that are to be
+    created with the same content count as one."""
+    targets = plan.select("target_object", pl.col("payload").map_elements(_record_of, return_dtype=pl.String).alias("record"))
+    doubles = targets.group_by("target_object", "record").len().filter(pl.col("len") > 1)
+    text = (
+        f"{plan.height} records to change, each by one write."
+        if doubles.is_empty()
+        else f"{doubles.height} records would be changed by more than one write."
+    )
+    return GateOutcome("each_record_is_written_once", doubles.is_empty(), text, {"writes": plan.height})
+
+
+def _record_of(payload: str) -> str:
+    record_id = parse_json(payload).get("Id")
+    return payload if record_id is None else str(record_id)
+
+
+def receivables_are_explained(invoices: pl.DataFrame, rules: GateRules) -> GateOutcome:
+    """What was applied to invoices gives the balances that QuickBooks says, but for few of them: those are left out by the plan
+    and told one by one. Many at once mean that something was not read, and then nobody knows what is owed.
+
+    Args:
+        invoices: invoice_id, doc_number, open, balance, currency, explained, of everything that is owed or was.
+    """
+    wrong = invoices.filter(~pl.col("explained").fill_null(True))
+    share = wrong.height / invoices.height if invoices.height else 0.0
+    named = [
+        f"invoice {number or invoice_id} has {open_} open by its payments and credits, and {balance} {currency or ''}".rstrip()
+        for invoice_id, number, open_, balance, currency in wrong.select(
+            "invoice_id", "doc_number", "open", "balance", "currency"
+        ).iter_rows()
+    ]
+    figures = {"invoices": invoices.height, "unexplained": wrong.height}
+    name = "receivables_are_explained"
+    if not named:
+        return GateOutcome(name, True, f"{invoices.height} invoices, each with the balance that was applied to it.", figures)
+    found = f"QuickBooks says another balance for {wrong.height} of {invoices.height} invoices: {some(named)} there"
+    if wrong.height <= rules.max_unexplained or share <= rules.max_unexplained_share:
+        return GateOutcome(name, True, f"{found}. Their deals are left out.", figures)
+    limit = f"at most {rules.max_unexplained}, or {rules.max_unexplained_share:.0%}, are left out one by one"
+    return GateOutcome(name, False, f"{found}. {limit[0].upper()}{limit[1:]}. Read everything again: qbsf sync --full", figures)
 
 
 def not_begun_yet(plan: pl.DataFrame, known: Mapping[str, LedgerEntry]) -> pl.DataFrame:

@@ -99,7 +99,12 @@ def resolved_messages(resolved: Sequence[Failure], channel: str, single: int) ->
 
 
 #: What did not happen because a check of the flow is closed.
-STOPPED = {"invoices": "no invoice was pushed", "customers": "no customer was changed"}
+STOPPED = {
+    "invoices": "no invoice was pushed",
+    "customers": "no customer was changed",
+    "payments": "no payment status was written",
+    "aging": "no age was written and nobody was reminded",
+}
 
 
 def gate_message(

@@ -74,18 +74,28 @@ def kept_keys(
     return planned | follows
 
 
+def company_zone(company_info: pl.DataFrame, organization: pl.DataFrame) -> ZoneInfo:
+    """The time zone of the QuickBooks company, else of the Salesforce org, else UTC.
+
+    Args:
+        company_info: time_zone (IANA name), at most one row.
+        organization: time_zone, at most one row.
+    """
+    for frame in (company_info, organization):
+        for name in frame.get_column("time_zone").to_list():
+            try:
+                return ZoneInfo(str(name))
+            except (ZoneInfoNotFoundError, ValueError):
+                continue
+    return ZoneInfo("UTC")
+
+
 def company_today(company_info: pl.DataFrame, organization: pl.DataFrame, now: datetime) -> date:
-    """Today in the time zone of the QuickBooks company, else of the Salesforce org, else UTC.
+    """Today in the time zone of :func:`company_zone`.
 
     Args:
         company_info: time_zone (IANA name), at most one row.
         organization: time_zone, at most one row.
         now: aware UTC.
     """
-    for frame in (company_info, organization):
-        for name in frame.get_column("time_zone").to_list():
-            try:
-                return now.astimezone(ZoneInfo(str(name))).date()
-            except (ZoneInfoNotFoundError, ValueError):
-                continue
-    return now.date()
+    return now.astimezone(company_zone(company_info, organization)).date()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
+import polars as pl
+
 from qbsf_pipeline.flows.messages import Words, problem_messages, resolved_messages
 from qbsf_pipeline.flows.remedies import remedy
 from qbsf_pipeline.settings import Settings
@@ -51,6 +53,35 @@ def entries_to_tell(state: State, flow: str) -> list[LedgerEntry]:
     down = {outage.partition(":")[0] for outage in state.services.down()}
     failed = [entry for entry in state.ledger.entries(flow=flow, status="failed") if entry.target_system not in down]
     return failed + state.ledger.entries(flow=flow, status="dead")
+
+
+def deal_problems(refusals: pl.DataFrame, flow: str, instance_url: str) -> list[Problem]:
+    """Deals that were refused before anything was sent: one problem for each, with all its reasons.
+
+    Args:
+        refusals: one row for each reason: code, opportunity_id, deal, amount, currency, reason, remedy.
+        instance_url: base URL of the Salesforce org, for links.
+    """
+    problems: list[Problem] = []
+    rows = refusals.filter(pl.col("opportunity_id").is_not_null()).sort("opportunity_id", "code", maintain_order=True)
+    for keys, reasons in rows.group_by(["opportunity_id"], maintain_order=True):
+        opportunity_id = str(keys[0])
+        first = reasons.row(0, named=True)
+        problems.append(
+            Problem(
+                key=f"{flow}:{opportunity_id}",
+                flow=flow,
+                source_object="Opportunity",
+                source_id=opportunity_id,
+                label=str(first["deal"] or opportunity_id),
+                link=record_link(instance_url, opportunity_id),
+                kind="refused",
+                reasons=tuple(Reason(row["code"], row["reason"], row["remedy"]) for row in reasons.iter_rows(named=True)),
+                amount=first["amount"],
+                currency=first["currency"],
+            )
+        )
+    return problems
 
 
 def with_refused_writes(

@@ -34,6 +34,11 @@ _REMEDIES: dict[str, str] = {
     "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST": "The picklist lacks this value. Add it in Salesforce's object manager.",
     "DUPLICATE_VALUE": "Another record holds this value already. Two accounts cannot be one QuickBooks customer: merge them, "
     "or link one of them elsewhere.",
+    "REQUIRED_FIELD_MISSING": "The org requires a field that is empty; its name is above. Fill it, or give it a default.",
+    "BAD_VALUE_FOR_RESTRICTED_PICKLIST": "The picklist lacks this value. Add it in Salesforce's object manager.",
+    "INACTIVE_OWNER_OR_USER": "The owner may not log in any more. Give the record an active owner.",
+    "INVALID_CROSS_REFERENCE_KEY": "A record that it refers to is gone, or the integration user may not see it.",
+    "TRANSFER_REQUIRES_READ": "The owner may not see such records. Grant it, or give the account another owner.",
     "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY": "Automation of the org (a flow or trigger) refuses the change; its text is above.",
 }
 _OTHERWISE = "Correct it at its source; it is tried again by itself once the record has changed, or with qbsf failures retry."
@@ -47,6 +52,10 @@ _WHAT: dict[str, str] = {
     "write_back_opportunity": "The invoice stands in QuickBooks, but Salesforce refused to store it on the deal",
     "update_customer": "QuickBooks refused the change of the customer",
     "update_account": "Salesforce refused the change of the account",
+    "update_opportunity": "Salesforce refused the change of the deal",
+    "send_reminder": "QuickBooks refused to mail the invoice once more",
+    "create_task": "Salesforce refused to create the task",
+    "close_task": "Salesforce refused to close the task",
 }
 
 

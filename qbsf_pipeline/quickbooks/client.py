@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 from urllib.parse import quote
@@ -314,6 +314,12 @@ class QuickBooksClient:
     def find_by_doc_number(self, doc_number: str, entity: str = "Invoice") -> list[dict[str, Any]]:
         """Transactions with this document number (QuickBooks does not keep them apart unless the company asks for it)."""
         return self.query(entity, f"DocNumber = {quoted(doc_number)}")
+
+    def aged_receivables(self, report_date: date) -> dict[str, Any]:
+        """QuickBooks' own report of what is owed at the end of a day, as it answers: one read, however long. Payments dated
+        later do not count. :func:`qbsf_pipeline.quickbooks.reports.read_aged_receivables` reads it."""
+        named = {"report_date": report_date.isoformat(), "aging_method": "Report_Date"}
+        return self._call("report", lambda door: door.quickbooks.get_report("AgedReceivables", dict(named)), write=False)
 
     # Writing
 

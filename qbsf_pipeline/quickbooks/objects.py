@@ -141,7 +141,7 @@ PAYMENT = raw_table(
         Column("unapplied", AMOUNT, "What is not applied to any invoice, in the payment's currency", "UnappliedAmt"),
         _CURRENCY,
         _EXCHANGE_RATE,
-        Column("method_id", _S, "Payment method", "PaymentMethodRef.value"),
+        Column("method_id", _S, "quickbooks.payment_method", "PaymentMethodRef.value"),
         Column("reference", _S, "Cheque number or other reference", "PaymentRefNum"),
         Column("private_note", _S, "Memo", "PrivateNote"),
         _CREATED_AT,
@@ -164,6 +164,75 @@ CREDIT_MEMO = raw_table(
         Column("private_note", _S, "Memo", "PrivateNote"),
     ),
     "Credit memos; one row is one credit memo",
+)
+
+DEPOSIT = raw_table(
+    "quickbooks",
+    "deposit",
+    (
+        _id("deposit"),
+        _SYNC_TOKEN,
+        Column("txn_date", _D, "Date", "TxnDate"),
+        Column("total", AMOUNT, "Amount put into the bank, in its currency", "TotalAmt"),
+        Column("account_id", _S, "Bank account: quickbooks.account", "DepositToAccountRef.value"),
+        _CURRENCY,
+        _EXCHANGE_RATE,
+        Column("private_note", _S, "Memo", "PrivateNote"),
+        _CREATED_AT,
+    ),
+    "Bank deposits; one row is one deposit. Which payments it holds, and what was received without one, stands in the "
+    "record's lines",
+)
+
+JOURNAL_ENTRY = raw_table(
+    "quickbooks",
+    "journal_entry",
+    (
+        _id("journal entry"),
+        _SYNC_TOKEN,
+        Column("doc_number", _S, "Number that people see", "DocNumber"),
+        Column("txn_date", _D, "Date", "TxnDate"),
+        Column("total", AMOUNT, "Sum of the debits, in its currency", "TotalAmt"),
+        _CURRENCY,
+        _EXCHANGE_RATE,
+        Column("adjustment", _B, "Whether an accountant marked it as an adjustment", "Adjustment"),
+        Column("private_note", _S, "Memo", "PrivateNote"),
+        _CREATED_AT,
+    ),
+    "Journal entries; one row is one entry. Which accounts and customers it touches stands in the record's lines",
+)
+
+REFUND_RECEIPT = raw_table(
+    "quickbooks",
+    "refund_receipt",
+    (
+        _id("refund receipt"),
+        _SYNC_TOKEN,
+        Column("doc_number", _S, "Number that people see", "DocNumber"),
+        Column("customer_id", _S, "quickbooks.customer", "CustomerRef.value"),
+        Column("txn_date", _D, "Date", "TxnDate"),
+        Column("total", AMOUNT, "Amount given back with tax, in its currency", "TotalAmt"),
+        _CURRENCY,
+        _EXCHANGE_RATE,
+        Column("account_id", _S, "Account that it was paid from: quickbooks.account", "DepositToAccountRef.value"),
+        Column("method_id", _S, "quickbooks.payment_method", "PaymentMethodRef.value"),
+        Column("reference", _S, "Cheque number or other reference", "PaymentRefNum"),
+        Column("private_note", _S, "Memo", "PrivateNote"),
+        _CREATED_AT,
+    ),
+    "Money given back to customers; one row is one refund receipt. It is applied to no invoice",
+)
+
+PAYMENT_METHOD = raw_table(
+    "quickbooks",
+    "payment_method",
+    (
+        _id("payment method"),
+        Column("name", _S, "Name, such as Check or ACH", "Name"),
+        Column("type", _S, "CREDIT_CARD or NON_CREDIT_CARD", "Type"),
+        _active("payment method"),
+    ),
+    "How customers pay; one row is one payment method",
 )
 
 ITEM = raw_table(
@@ -358,6 +427,10 @@ ENTITIES: tuple[Entity, ...] = (
     Entity("Invoice", INVOICE, list_entity=False, in_cdc=True),
     Entity("Payment", PAYMENT, list_entity=False, in_cdc=True),
     Entity("CreditMemo", CREDIT_MEMO, list_entity=False, in_cdc=True),
+    Entity("Deposit", DEPOSIT, list_entity=False, in_cdc=True, optional=True),
+    Entity("JournalEntry", JOURNAL_ENTRY, list_entity=False, in_cdc=True, optional=True),
+    Entity("RefundReceipt", REFUND_RECEIPT, list_entity=False, in_cdc=True, optional=True),
+    Entity("PaymentMethod", PAYMENT_METHOD, list_entity=True, in_cdc=True, optional=True),
     Entity("Item", ITEM, list_entity=True, in_cdc=True),
     Entity("Term", TERM, list_entity=True, in_cdc=True),
     Entity("Vendor", VENDOR, list_entity=True, in_cdc=True, optional=True),
@@ -379,6 +452,7 @@ _SINGLE_ROWS = frozenset({"Preferences", "CompanyInfo"})
 #: third value, so nothing is assumed for them.
 _DEFAULTS: dict[str, bool] = {
     "active": True,
+    "adjustment": False,
     "is_job": False,
     "multi_currency": False,
     "custom_document_numbers": False,

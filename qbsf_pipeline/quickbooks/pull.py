@@ -50,7 +50,8 @@ def pull_quickbooks(client: QuickBooksClient, rules: Rules, view: WarehouseView,
     * The others share one call of change data capture. When that holds as much as it can, each entity is asked for by
       itself; and when that is still too much, by modification stamp in pages, with a count to notice deleted objects.
     * Preferences, company and tax codes are not in change data capture: they are read whole when they are older than
-      ``rules.pull.settings_every_hours``.
+      ``rules.pull.settings_every_hours``. So is an optional entity that this company, or its change data capture, refuses:
+      what it lacks is not asked for in every pass.
 
     The watermark is QuickBooks' own clock at the first answer. There is no upper bound: what changes while the pull runs
     may come now and comes again next time.
@@ -76,11 +77,13 @@ class _Pull:
         self._now = now
         self._notes: list[str] = []
         self._server_time: datetime | None = None
+        self._apart: set[str] = set()
+        self._untold: set[str] = set()
 
     def run(self, full: bool) -> QuickBooksPull:
         reads_before = self._client.reads
         whole = [entity for entity in ENTITIES if full or self._must_be_read_whole(entity)]
-        changing = [entity for entity in ENTITIES if entity.in_cdc and entity not in whole]
+        changing = [entity for entity in ENTITIES if entity.in_cdc and entity not in whole and not self._stands_apart(entity)]
         found: dict[str, tuple[list[dict[str, Any]], bool]] = {}
         if changing:
             found |= self._changes(changing)
@@ -97,7 +100,7 @@ class _Pull:
                 frame=entity.table.frame(found[entity.name][0]),
                 watermark=server_time,
                 complete=found[entity.name][1],
-                fields_hash=fields_hash(entity.table),
+                fields_hash=_apart(entity) if entity.name in self._apart else fields_hash(entity.table),
             )
             for entity in ENTITIES
             if entity.name in found
@@ -112,9 +115,9 @@ class _Pull:
 
     def _must_be_read_whole(self, entity: Entity) -> bool:
         mark = self._view.watermarks.get(_name(entity))
-        if mark is None or mark.fields_hash != fields_hash(entity.table):
+        if mark is None or mark.fields_hash not in (fields_hash(entity.table), _apart(entity)):
             return True
-        if not entity.in_cdc:
+        if not entity.in_cdc or self._stands_apart(entity):
             return self._now - mark.read_until >= timedelta(hours=self._rules.settings_every_hours)
         if self._now - mark.last_full_at >= timedelta(hours=self._rules.full_every_hours):
             return True
@@ -125,6 +128,11 @@ class _Pull:
             )
             return True
         return False
+
+    def _stands_apart(self, entity: Entity) -> bool:
+        """Whether this company refused to tell changes of an optional entity when it was last asked."""
+        mark = self._view.watermarks.get(_name(entity))
+        return mark is not None and mark.fields_hash == _apart(entity)
 
     def _since(self, marks: Sequence[Watermark]) -> datetime:
         return min(mark.read_until for mark in marks) - timedelta(minutes=self._rules.overlap_minutes)
@@ -137,6 +145,7 @@ class _Pull:
             if not entity.optional or (isinstance(error, AccessRefused) and error.code not in _NOT_FOR_THIS_USER):
                 raise
             self._note(f"{entity.name} cannot be read from this company and is taken as empty: {error.message}")
+            self._apart.add(entity.name)
             records = []
         self._note_time()
         return self._rows(entity, records)
@@ -161,7 +170,13 @@ class _Pull:
         found: dict[str, tuple[list[dict[str, Any]], bool]] = {}
         for entity in entities:
             alone = self._asked([entity], since)
-            found[entity.name] = self._window(entity, since) if alone is None else (self._rows_of_changes(entity, alone), False)
+            if alone is not None:
+                found[entity.name] = self._rows_of_changes(entity, alone), False
+            elif entity.optional and entity.name in self._untold:
+                self._apart.add(entity.name)
+                found[entity.name] = self._whole(entity), True
+            else:
+                found[entity.name] = self._window(entity, since)
         return found
 
     def _asked(self, entities: Sequence[Entity], since: datetime) -> Changes | None:
@@ -171,6 +186,8 @@ class _Pull:
             changes = self._client.changes(names, since, self._rules.quickbooks_change_limit)
         except RecordRefused as error:
             self._note(f"QuickBooks does not tell changes of {', '.join(names)} ({error.code}: {error.message})")
+            if len(names) == 1:
+                self._untold.add(names[0])
             return None
         self._note_time(changes.server_time)
         return None if changes.capped else changes
@@ -221,3 +238,8 @@ _NOT_FOR_THIS_USER = frozenset({"5020"})
 
 def _name(entity: Entity) -> str:
     return f"{entity.table.schema}.{entity.table.name}"
+
+
+def _apart(entity: Entity) -> str:
+    """What stands for the field list of a table whose entity is not asked for together with the others."""
+    return f"apart {fields_hash(entity.table)}"

@@ -2,6 +2,7 @@
 
 A file is named after its table, ``sql/invoices.sql`` for ``reporting.invoices``. Its head is made of comment lines: the
 table's name, prose that says what a row is, a blank comment line, then one line ``-- column: meaning`` for each column.
+``(view)`` behind the name makes a view of it: for what is long and rarely looked at whole.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Statement:
         columns: meaning by column, in order.
         sql: the select.
         reads: tables that it reads, as (schema, table).
+        is_view: it is computed when somebody looks at it, not in every pass.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Statement:
     columns: dict[str, str]
     sql: str
     reads: frozenset[tuple[str, str]]
+    is_view: bool = False
 
 
 def folder() -> Path:
@@ -96,4 +99,5 @@ def _parse(path: Path) -> Statement:
         raise ConfigurationError([f"sql/{path.name}: the head and the select disagree about {', '.join(odd)}"])
     inner = {cte.alias_or_name for cte in tree.find_all(exp.CTE)}
     reads = {(table.db, table.name) for table in tree.find_all(exp.Table) if table.name not in inner or table.db}
-    return Statement(path.stem, " ".join(prose), columns, sql, frozenset(reads))
+    is_view = bool(lines) and lines[0].rstrip().endswith("(view)")
+    return Statement(path.stem, " ".join(prose), columns, sql, frozenset(reads), is_view)

@@ -68,6 +68,9 @@ _NO_SUCH_CALL = (404, 405, 501)
 _NO_SUCH_OBJECT = {"NOT_FOUND", "INVALID_TYPE"}
 # What is wrong with a whole request, whichever record is in it: cutting it in halves does not help.
 _WRONG_FOR_ALL = {"INVALID_FIELD", "INVALID_TYPE", "INVALID_FIELD_FOR_INSERT_UPDATE"}
+_ID = re.compile(r"[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?")
+# Where a record that is created stands among those that were given; not sent.
+_PLACE = "place of the record"
 _HEADERS = {"X-PrettyPrint": "0", "Sforce-Call-Options": "client=qbsf"}
 # An alert of the org's duplicate rules shall not keep an id from being written back; a rule that blocks still does.
 _SAVE_HEADERS = {"Sforce-Duplicate-Rule-Header": "allowSave=true", "Sforce-Mru": "updateMru=false"}
@@ -100,10 +103,10 @@ class QueryAnswer:
 
 @dataclass(frozen=True)
 class SaveResult:
-    """What became of one record of an update.
+    """What became of one record of an update or a create.
 
     Attributes:
-        id: the record's id as it was given.
+        id: the record's id as it was given; of a create the record's new id, empty where there is none.
         success: Salesforce holds the new values.
         code, message, fields: Salesforce's own words when it does not.
         error: the same as an exception, whose class says what may be done next; ``None`` on success.
@@ -390,6 +393,111 @@ class SalesforceClient:
             chunks.extendleft(reversed(again))
         return [results[key] for key in keys]
 
+    def create(
+        self,
+        object_name: str,
+        records: Sequence[Mapping[str, Any]],
+        *,
+        same_by: Sequence[str],
+        batch: int = _RECORDS_PER_UPDATE,
+    ) -> list[SaveResult]:
+        """Create records that are not there yet, at most ``batch`` in a call.
+
+        Salesforce knows no request ids: a create that is repeated is a second record. So records that have the same values
+        in ``same_by`` are looked for first, and count as created; a create whose answer is lost is not repeated, but looked
+        for once more. What is then not found stays unknown, because Salesforce may still be at work on it: the caller
+        creates it again later, with the same values.
+
+        Args:
+            object_name: API name.
+            records: API name of the field -> value, without an id.
+            same_by: fields whose values together make it the same record (``WhatId``, ``Subject``). The first is what the
+                question asks by: a lookup, given in every record. Texts are compared whatever their case and blanks.
+            batch: 1 to 200.
+
+        Returns:
+            One result for each record, in order. A failure of a later call is told in the results of its records.
+
+        Raises:
+            ValueError: a record with an id or without the first field, or two that are the same.
+            ServiceError: nothing could be asked, or the first call failed and created nothing.
+        """
+        wanted = {place: _identity(record, same_by) for place, record in enumerate(records)}
+        if any(record.get("Id") or record.get("id") for record in records):
+            raise ValueError(f"a record of {object_name} that is to be created has no id yet")
+        if not all(record.get(same_by[0]) for record in records):
+            raise ValueError(f"every record of {object_name} needs {same_by[0]}: it is looked for by that")
+        if len(set(wanted.values())) != len(wanted):
+            raise ValueError(f"records of {object_name} given twice in one create: the same {', '.join(same_by)}")
+        results = self._found(object_name, wanted, same_by)
+        missing = [place for place in wanted if place not in results]
+        chunks = deque(
+            _Chunk([_row_to_create(object_name, place, records[place]) for place in group])
+            for group in _groups(missing, max(1, min(batch, _RECORDS_PER_UPDATE)))
+        )
+        while chunks:
+            chunk = chunks.popleft()
+            again: list[_Chunk] = []
+            try:
+                again = self._insert(object_name, chunk, results)
+            except RecordRefused as error:
+                again = _halves(chunk) if error.code not in _WRONG_FOR_ALL else []
+                if not again:
+                    results |= {row[_PLACE]: _failed({"id": ""}, error) for row in chunk.rows}
+            except ServiceError as error:
+                if not results and not isinstance(error, OutcomeUnknown):
+                    raise
+                logger.warning("create of %s stopped after %d records: %s", object_name, len(results), error)
+                results |= {row[_PLACE]: _failed({"id": ""}, error) for row in chunk.rows}
+                unsent = ServiceUnavailable(SYSTEM, error.code, f"not sent, because the call before failed: {error.message}")
+                results |= {row[_PLACE]: _failed({"id": ""}, unsent) for rest in chunks for row in rest.rows}
+                chunks.clear()
+            chunks.extendleft(reversed(again))
+        unknown = {place: wanted[place] for place, result in results.items() if isinstance(result.error, OutcomeUnknown)}
+        if unknown:
+            try:
+                results |= self._found(object_name, unknown, same_by)
+            except ServiceError as error:
+                logger.warning("what became of %d records of %s cannot be asked now: %s", len(unknown), object_name, error)
+        return [results[place] for place in wanted]
+
+    def _found(self, object_name: str, wanted: Mapping[int, tuple[str, ...]], same_by: Sequence[str]) -> dict[int, SaveResult]:
+        """Those of the wanted records that are there, by place; of several that are the same the one with the lowest id."""
+        place_of = {identity: place for place, identity in wanted.items()}
+        found: dict[int, SaveResult] = {}
+        for group in _groups(sorted({identity[0] for identity in place_of}), _IDS_PER_QUERY):
+            named = ", ".join(dict.fromkeys(("Id", *same_by)))
+            soql = f"SELECT {named} FROM {object_name} WHERE {same_by[0]} IN {quoted_list(group)} ORDER BY Id"
+            for record in self.query(soql):
+                place = place_of.get(_identity(record, same_by))
+                if place is not None:
+                    found.setdefault(place, SaveResult(to_18(str(record["Id"])), True))
+        return found
+
+    def _insert(self, object_name: str, chunk: _Chunk, results: dict[int, SaveResult]) -> list[_Chunk]:
+        """Send one chunk of new records; results of those that are settled, and the chunks that are to be sent again."""
+        rows = [{name: value for name, value in row.items() if name != _PLACE} for row in chunk.rows]
+        answer = self.rest("composite/sobjects", "POST", body={"allOrNone": False, "records": rows}, headers=_SAVE_HEADERS)
+        # Nothing but their order tells which result is whose.
+        found = answer if isinstance(answer, list) and len(answer) == len(rows) else [None] * len(rows)
+        locked: list[dict[str, Any]] = []
+        too_much: list[dict[str, Any]] = []
+        for told, row in zip(found, chunk.rows, strict=True):
+            if not isinstance(told, dict) or (told.get("success") is True and not told.get("id")):
+                lost = OutcomeUnknown(SYSTEM, "no_result", f"Salesforce told no result for this record of {object_name}")
+                results[row[_PLACE]] = _failed({"id": ""}, lost)
+            elif told.get("success") is True:
+                results[row[_PLACE]] = SaveResult(to_18(str(told["id"])), True)
+            else:
+                faults = faults_in(told.get("errors") or [])
+                if any(fault.is_governor_limit for fault in faults) and len(chunk.rows) > 1:
+                    too_much.append(row)
+                elif any(fault.is_lock for fault in faults) and chunk.lock_tries + 1 < _MOST_TRIES:
+                    locked.append(row)
+                else:
+                    results[row[_PLACE]] = _failed({"id": ""}, row_error(faults), faults)
+        return self._again(chunk, locked, too_much)
+
     def _save(self, object_name: str, chunk: _Chunk, results: dict[str, SaveResult]) -> list[_Chunk]:
         """Send one chunk; results of the rows that are settled, and the chunks that are to be sent again."""
         body = {"allOrNone": False, "records": chunk.rows}
@@ -416,6 +524,10 @@ class SalesforceClient:
                     locked.append(row)
                 else:
                     results[key] = _failed(row, row_error(faults), faults)
+        return self._again(chunk, locked, too_much)
+
+    def _again(self, chunk: _Chunk, locked: list[dict[str, Any]], too_much: list[dict[str, Any]]) -> list[_Chunk]:
+        """The chunks in which rows that were not written are sent again, after a pause where some were locked."""
         again: list[_Chunk] = []
         if locked:
             self._pause(chunk.lock_tries + 1)
@@ -786,6 +898,26 @@ def _row_to_save(object_name: str, record: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"a record of {object_name} without an id cannot be updated")
     fields = {name: value for name, value in record.items() if name not in ("Id", "id", "attributes")}
     return {"attributes": {"type": object_name}, "id": str(record_id), **fields}
+
+
+def _row_to_create(object_name: str, place: int, record: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {name: value for name, value in record.items() if name not in ("Id", "id", "attributes")}
+    return {_PLACE: place, "attributes": {"type": object_name}, **fields}
+
+
+def _identity(record: Mapping[str, Any], same_by: Sequence[str]) -> tuple[str, ...]:
+    """The values that make a record the same, so that what is answered can be compared with what was sent."""
+    return tuple(_comparable(record.get(name)) for name in same_by)
+
+
+def _comparable(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return datetime_literal(value)
+    text = " ".join((value.isoformat() if isinstance(value, date) else str(value)).split())
+    # Two ids may differ by the case of their letters alone; texts are the same whatever their case.
+    return to_18(text) if _ID.fullmatch(text) else text.casefold()
 
 
 def _halves(chunk: _Chunk) -> list[_Chunk]:

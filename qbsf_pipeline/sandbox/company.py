@@ -365,6 +365,18 @@ _HISTORY = (
     _Deal("zephyr", "Turbine pilot", (_Line("NS-GATE", "2"),), 190, terms="Net 30"),
 )
 
+#: Of these old deals an invoice was written later. Account, invoice number, days past due today (negative: not due yet):
+#: three are open and overdue, one is part paid, one is paid by a credit memo and a transfer, one was voided.
+_RECEIVABLES = (
+    ("ridgeline", "1025", 35),
+    ("delmar", "1024", 65),
+    ("cascadia", "1023", 95),
+    ("ironwood", "1026", -6),
+    ("tidewater", "1027", 10),
+    ("maplewood", "1029", 20),
+)
+_METHODS = {"Check": "NON_CREDIT_CARD", "ACH": "NON_CREDIT_CARD", "Credit Card": "CREDIT_CARD"}
+
 _OPEN = (
     _Deal("vertex", "Crew tablets", (_Line("NS-SEAT", "30"), _Line("NS-IMPL", "2")), -4, "Negotiation/Review", "Net 30"),
     _Deal("oldmill", "Press monitoring", (_Line("NS-SENS", "20"),), -6, "Negotiation/Review", "Net 30"),
@@ -720,8 +732,9 @@ class _Books:
             },
         }
 
-    def pay(self, invoice: str, customer: str, amount: Decimal, day: date) -> None:
-        """Put in a payment for one invoice."""
+    def pay(self, invoice: str, customer: str, amount: Decimal, day: date, **more: Any) -> None:
+        """Put in a payment for one invoice, on that day or today at the latest."""
+        day = min(day, self.today)
         link = {"TxnId": invoice, "TxnType": "Invoice"}
         payment = {
             "CustomerRef": {"value": customer},
@@ -729,6 +742,28 @@ class _Books:
             "TxnDate": day.isoformat(),
             "MetaData": _times(day),
             "Line": [{"Amount": amount, "LinkedTxn": [link]}],
+            **more,
+        }
+        self.objects("Payment", [payment])
+
+    def credit(self, invoice: str, customer: str, number: str, amount: Decimal, day: date) -> None:
+        """Put in a credit memo and use all of it for one invoice: a payment of nothing links the two."""
+        memo = {
+            "CustomerRef": {"value": customer},
+            "DocNumber": number,
+            "TxnDate": day.isoformat(),
+            "MetaData": _times(day),
+            "Line": [self._invoice_line("NS-CONS", Decimal(1), amount, amount)],
+        }
+        (memo_id,) = self.objects("CreditMemo", [memo])
+        used = {"Amount": amount, "LinkedTxn": [{"TxnId": memo_id, "TxnType": "CreditMemo"}]}
+        paid = {"Amount": amount, "LinkedTxn": [{"TxnId": invoice, "TxnType": "Invoice"}]}
+        payment = {
+            "CustomerRef": {"value": customer},
+            "TotalAmt": Decimal(0),
+            "TxnDate": day.isoformat(),
+            "MetaData": _times(day),
+            "Line": [paid, used],
         }
         self.objects("Payment", [payment])
 
@@ -799,6 +834,38 @@ def _seed_history(books: _Books, go_live: date) -> None:
             }
         ],
     )
+    _seed_receivables(books, ids)
+
+
+def _seed_receivables(books: _Books, ids: Sequence[str]) -> None:
+    """Old deals that were billed lately, and what became of their invoices: see :data:`_RECEIVABLES`. Salesforce still has
+    them as sent. `ids` are those of :data:`_HISTORY`."""
+    kinds = [{"Name": name, "Type": kind} for name, kind in _METHODS.items()]
+    methods = dict(zip(_METHODS, books.objects("PaymentMethod", kinds), strict=True))
+    found: dict[str, tuple[str, str, date]] = {}
+    for slug, number, days_past_due in _RECEIVABLES:
+        place = next(place for place, deal in enumerate(_HISTORY) if place > 2 and deal.account == slug)
+        days = dict(_TERMS)[next(account.terms for account in _ACCOUNTS if account.slug == slug)]
+        due = books.today - timedelta(days=days_past_due)
+        day = due - timedelta(days=days)
+        note = f"Salesforce Opportunity {ids[place]}"
+        (invoice,) = books.objects("Invoice", [books.invoice_of(_HISTORY[place], number, day, PrivateNote=note)])
+        found[slug] = (invoice, books.customers[slug], due)
+        written = {
+            "Id": ids[place],
+            "QuickBooks_Invoice_Id__c": invoice,
+            "QuickBooks_Invoice_Number__c": number,
+            "Payment_Status__c": "Sent",
+        }
+        books.records("Opportunity", [written])
+    invoice, customer, due = found["ironwood"]
+    cheque = {"PaymentMethodRef": {"value": methods["Check"]}, "PaymentRefNum": "20418"}
+    books.pay(invoice, customer, Decimal("2500.00"), due - timedelta(days=3), **cheque)
+    invoice, customer, due = found["tidewater"]
+    books.credit(invoice, customer, "CM-102", Decimal("1900.00"), due - timedelta(days=8))
+    transfer = {"PaymentMethodRef": {"value": methods["ACH"]}, "PaymentRefNum": "TRN 88-1042"}
+    books.pay(invoice, customer, Decimal("15000.00"), due - timedelta(days=1), **transfer)
+    quickbooks.void_invoice(books.store, books.clock, found["maplewood"][0])
 
 
 def _seed_other_trade(books: _Books) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import http.client
 import logging
+import re
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
@@ -78,6 +79,11 @@ _UNAVAILABLE = frozenset(
         "accesslimited",
     }
 )
+#: Slack's answers for an e-mail address that belongs to nobody whom the bot can see.
+_NOBODY = frozenset({"users_not_found", "user_not_found", "user_not_visible", "invalid_arguments", "invalid_email"})
+#: Where the app may not open conversations, Slack still takes a post to a person's id.
+_CANNOT_OPEN = frozenset({"missing_scope", "unknown_method", "no_permission", "not_allowed_token_type"})
+_USER_ID = re.compile(r"[UW][A-Z0-9]{5,}")
 _RATE_LIMITED = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded"})
 _TOO_MANY_REQUESTS = 429
 #: A gateway gave up waiting: what stands behind it may have carried the call out.
@@ -134,6 +140,7 @@ class SlackClient:
     def __init__(self, environment: Environment, meter: ApiMeter) -> None:
         token = environment.slack_bot_token
         self._has_token = token is not None
+        self._conversations: dict[str, str] = {}
         self._meter = meter
         # The SDK would log whole messages at DEBUG, and repeat posts whose answer was lost.
         sdk_logger = logging.getLogger(f"{__name__}.sdk")
@@ -158,7 +165,8 @@ class SlackClient:
         *,
         key: str | None = None,
     ) -> Posted:
-        """Post one message. ``key`` goes with it unseen, so that :meth:`find` can tell it again.
+        """Post one message to a channel (its name or id) or to a person (the user's id: a direct message). ``key`` goes
+        with it unseen, so that :meth:`find` can tell it again.
 
         Raises:
             ServiceUnavailable: Slack does not have it (:class:`RateLimited`: and says how long to wait).
@@ -166,7 +174,7 @@ class SlackClient:
             AccessRefused: the token (or, when ``code`` is one of :data:`CHANNEL_REMEDIES`, the channel) needs a person.
             RecordRefused: Slack does not take this message.
         """
-        arguments: dict[str, Any] = {"channel": channel, "text": text, "unfurl_links": False, "unfurl_media": False}
+        arguments: dict[str, Any] = {"channel": self._place(channel), "text": text, "unfurl_links": False, "unfurl_media": False}
         if blocks:
             arguments["blocks"] = [dict(block) for block in blocks]
         if thread_ts:
@@ -178,6 +186,54 @@ class SlackClient:
         if not (isinstance(posted_channel, str) and isinstance(ts, str) and ts):
             raise OutcomeUnknown(SYSTEM, "unreadable", "the answer to the post names no channel or time stamp")
         return Posted(posted_channel, ts)
+
+    def user_id(self, email: str) -> str | None:
+        """The id of the person with this e-mail address (``users.lookupByEmail``); None when Slack knows nobody by it whose
+        account is active. Needs the scope ``users:read.email``; Slack takes about fifty such questions a minute.
+
+        Raises:
+            ServiceUnavailable: Slack cannot be asked now.
+            AccessRefused: the token is refused, or the scope is missing.
+            RecordRefused: Slack refuses the question for another reason.
+        """
+        if "@" not in email:
+            return None
+        try:
+            user = self._call("users.lookupByEmail", {"email": email.strip()}, writes=False).get("user")
+        except (AccessRefused, RecordRefused) as error:
+            if error.code in _NOBODY:
+                return None
+            raise
+        if not isinstance(user, dict) or not user.get("id"):
+            raise ServiceUnavailable(SYSTEM, "unreadable", "Slack named a person without an id")
+        return None if user.get("deleted") is True else str(user["id"])
+
+    def direct_channel(self, user_id: str) -> str:
+        """The id of the conversation between the app and one person (``conversations.open``): opened where there is none
+        yet, and the same one every time. Needs the scope ``im:write``.
+
+        Raises:
+            ServiceUnavailable: Slack cannot be asked now.
+            AccessRefused: the person cannot be written to, or the scope is missing.
+        """
+        known = self._conversations.get(user_id)
+        if known is not None:
+            return known
+        channel = self._call("conversations.open", {"users": user_id}, writes=False).get("channel")
+        if not isinstance(channel, dict) or not channel.get("id"):
+            raise ServiceUnavailable(SYSTEM, "unreadable", "Slack opened a conversation without saying which")
+        self._conversations[user_id] = str(channel["id"])
+        return self._conversations[user_id]
+
+    def _place(self, channel: str) -> str:
+        if not _USER_ID.fullmatch(channel):
+            return channel
+        try:
+            return self.direct_channel(channel)
+        except (AccessRefused, RecordRefused) as error:
+            if error.code not in _CANNOT_OPEN:
+                raise
+            return channel
 
     def find(self, channel_id: str, key: str, since: datetime, thread_ts: str | None = None) -> Posted | None:
         """The message that was posted with ``key`` at or after ``since``, if it is there.
@@ -325,7 +381,8 @@ def _refusal(response: Any, arguments: Mapping[str, Any], writes: bool) -> Servi
     if code in _UNAVAILABLE or status >= _FIRST_SERVER_ERROR:
         return ServiceUnavailable(SYSTEM, code, f"Slack answered {code} (HTTP {status})")
     if code in CHANNEL_REMEDIES:
-        return AccessRefused(SYSTEM, code, f"{arguments.get('channel', '')}: {code}: {CHANNEL_REMEDIES[code]}")
+        place = arguments.get("channel") or arguments.get("users") or arguments.get("email") or ""
+        return AccessRefused(SYSTEM, code, f"{place}: {code}: {CHANNEL_REMEDIES[code]}")
     if code in _TOKEN_REMEDIES:
         needed = str(data.get("needed") or "chat:write")
         detail = f" (needed: {needed}; granted: {data.get('provided') or 'none'})" if code == "missing_scope" else ""

@@ -23,6 +23,8 @@ from qbsf_pipeline.state.agreements import Agreements
 from qbsf_pipeline.state.approvals import Approvals
 from qbsf_pipeline.state.cache import Cache
 from qbsf_pipeline.state.cleansing import Cleansing
+from qbsf_pipeline.state.crossings import Crossings
+from qbsf_pipeline.state.deal_payments import DealPayments
 from qbsf_pipeline.state.failures import Failures
 from qbsf_pipeline.state.identity import Identity
 from qbsf_pipeline.state.journal import Journal
@@ -31,16 +33,20 @@ from qbsf_pipeline.state.links import Links
 from qbsf_pipeline.state.locks import AdvisoryLocks, FileLocks
 from qbsf_pipeline.state.outbox import Outbox
 from qbsf_pipeline.state.passes import Passes
+from qbsf_pipeline.state.payment_events import PaymentEvents
 from qbsf_pipeline.state.rejections import Rejections
+from qbsf_pipeline.state.reminders import Reminders
 from qbsf_pipeline.state.reviews import Reviews
 from qbsf_pipeline.state.services import Services
+from qbsf_pipeline.state.slack_users import SlackUsers
+from qbsf_pipeline.state.tasks import Tasks
 from qbsf_pipeline.state.tokens import Tokens
 from qbsf_pipeline.state.transactions import WRITES, StateBusy, Transactions
 
 __all__ = ["NEWEST_MIGRATION", "State", "StateBusy"]
 
 #: The migration that this program needs. A test holds it equal to the newest file in ``migrations/versions``.
-NEWEST_MIGRATION = "0002"
+NEWEST_MIGRATION = "0003"
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -53,8 +59,8 @@ class State:
 
     Attributes:
         engine: SQLAlchemy's engine, for reporting.
-        ledger, links, rejections, reviews, agreements, journal, approvals, outbox, failures, cleansing, tokens, passes,
-            services, identity, cache: the stores.
+        ledger, links, rejections, reviews, agreements, journal, approvals, outbox, failures, cleansing, deal_payments,
+            payment_events, crossings, reminders, tasks, slack_users, tokens, passes, services, identity, cache: the stores.
     """
 
     def __init__(self, engine: Engine, locks: FileLocks | AdvisoryLocks) -> None:
@@ -71,6 +77,12 @@ class State:
         self.outbox = Outbox(transactions)
         self.failures = Failures(transactions, self.ledger)
         self.cleansing = Cleansing(transactions)
+        self.deal_payments = DealPayments(transactions)
+        self.payment_events = PaymentEvents(transactions)
+        self.crossings = Crossings(transactions)
+        self.reminders = Reminders(transactions)
+        self.tasks = Tasks(transactions)
+        self.slack_users = SlackUsers(transactions)
         self.tokens = Tokens(transactions, self.exclusive)
         self.passes = Passes(transactions)
         self.services = Services(transactions)

@@ -406,6 +406,15 @@ class Ledger:
             rows = connection.execute(select(*(ledger.c[name] for name in names)).where(ledger.c.flow == flow))
             return [dict(row._mapping) for row in rows]
 
+    def outcomes_since(self, flow: str, since: datetime, lasting: Collection[str] = ()) -> list[dict[str, Any]]:
+        """key, status, result_id, error_message and done_at of the rows of a flow that were touched at ``since`` or later, and
+        of every row of the ``lasting`` operations, for the next plan of a flow that writes the same records again and again."""
+        names = ("key", "status", "result_id", "error_message", "done_at")
+        wanted = or_(ledger.c.updated_at >= since, ledger.c.operation.in_(list(lasting)))
+        with self._transactions.read() as connection:
+            rows = connection.execute(select(*(ledger.c[name] for name in names)).where(ledger.c.flow == flow, wanted))
+            return [dict(row._mapping) for row in rows]
+
     def _where(self, *conditions: ColumnElement[bool]) -> list[LedgerEntry]:
         statement = select(ledger).where(*conditions).order_by(ledger.c.created_at, ledger.c.position, ledger.c.key)
         with self._transactions.read() as connection:

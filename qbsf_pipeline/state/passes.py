@@ -85,6 +85,14 @@ class Passes:
         with self._transactions.read() as connection:
             return [_pass(row) for row in connection.execute(statement)]
 
+    def first_done(self, flow: str, trigger: str) -> Pass | None:
+        """The oldest pass of a flow that was started by ``trigger`` and ended well."""
+        wanted = (passes.c.flow == flow, passes.c.trigger == trigger, passes.c.outcome == "done")
+        statement = select(passes).where(*wanted).order_by(passes.c.begun_at, passes.c.id).limit(1)
+        with self._transactions.read() as connection:
+            row = connection.execute(statement).one_or_none()
+            return None if row is None else _pass(row)
+
     def api_usage(self, since: datetime) -> dict[str, int]:
         """Calls of every pass that began at ``since`` or later, by ``system:kind``."""
         total: Counter[str] = Counter()

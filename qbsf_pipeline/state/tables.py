@@ -481,3 +481,72 @@ cleansing_runs = Table(
     Column("counts", StoredText, nullable=False),
     sqlite_autoincrement=True,
 )
+
+#: What was last known of each deal's payments: events are found by comparing with it, never with Salesforce's fields.
+deal_payments = Table(
+    "deal_payments",
+    metadata,
+    Column("opportunity_id", StoredText, primary_key=True),
+    Column("status", StoredText, nullable=False),
+    Column("balance", Exact),
+    Column("currency", StoredText),
+    Column("fingerprint", StoredText, nullable=False),
+    Column("stage_before", StoredText),
+    Column("times_paid", Integer, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+)
+
+payment_events = Table(
+    "payment_events",
+    metadata,
+    Column("event_key", StoredText, primary_key=True),
+    Column("kind", StoredText, nullable=False),
+    Column("opportunity_id", StoredText, nullable=False),
+    Column("payload", StoredText, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("announced_at", Instant),
+    Index(None, "announced_at"),
+)
+
+#: Days past due that an invoice has reached. A row stays when the invoice is paid, so that each is told once.
+crossings = Table(
+    "crossings",
+    metadata,
+    Column("invoice_id", StoredText, primary_key=True),
+    Column("threshold", Integer, primary_key=True, autoincrement=False),
+    Column("opportunity_id", StoredText),
+    Column("crossed_on", Date, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("announced_at", Instant),
+    Index(None, "announced_at"),
+)
+
+reminders = Table(
+    "reminders",
+    metadata,
+    Column("invoice_id", StoredText, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("request_id", StoredText, nullable=False),
+    Column("sent_at", Instant, nullable=False),
+    UniqueConstraint("invoice_id", "request_id"),
+)
+
+#: Tasks that were created in Salesforce for overdue invoices.
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("invoice_id", StoredText, primary_key=True),
+    Column("threshold", Integer, primary_key=True, autoincrement=False),
+    Column("task_id", StoredText, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("closed_at", Instant),
+)
+
+#: Who is who in Slack, also whom Slack does not know.
+slack_users = Table(
+    "slack_users",
+    metadata,
+    Column("email", StoredText, primary_key=True),
+    Column("slack_user_id", StoredText),
+    Column("looked_up_at", Instant, nullable=False),
+)

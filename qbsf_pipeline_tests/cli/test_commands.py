@@ -111,7 +111,7 @@ def test_in_an_empty_home_every_question_has_an_answer() -> None:
     assert "Nothing needs a person." in qbsf("failures").out
     assert qbsf("review", "--json").json == []
     status = qbsf("status", "--json").json
-    assert status["flows"] == {"invoices": [], "customers": []}
+    assert status["flows"] == {"invoices": [], "customers": [], "payments": [], "aging": []}
     assert status["snapshot"] is None
     assert "Snapshot for analysts: none yet" in qbsf("status").out
     query = qbsf("query", "SELECT 1")

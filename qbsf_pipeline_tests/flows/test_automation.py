@@ -13,17 +13,19 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 )
 from dagster._core.test_utils import create_run_for_test
 
+from qbsf_pipeline.aging.automation import AGING
 from qbsf_pipeline.customers.automation import CUSTOMERS
 from qbsf_pipeline.flows.automation import Flow, closed_gate
 from qbsf_pipeline.flows.source_gates import source_gates
 from qbsf_pipeline.invoices.automation import INVOICES
 from qbsf_pipeline.notices import stopped_flows, tell_failed_run
+from qbsf_pipeline.payments.automation import PAYMENTS
 from qbsf_pipeline.state.journal import FieldChange
 from qbsf_pipeline_tests.pipeline import Pipeline
 from qbsf_pipeline_tests.state.writes import invoice
 
 NOW = datetime.now(UTC)
-FLOWS = (INVOICES, CUSTOMERS)
+FLOWS = (INVOICES, CUSTOMERS, PAYMENTS, AGING)
 
 
 @pytest.fixture
@@ -106,7 +108,7 @@ def test_a_newer_plan_of_one_flow_says_nothing_about_another(pipeline: Pipeline)
     for flow in FLOWS:
         enqueue(pipeline, flow)
     pipeline.instance.report_runless_asset_event(dg.AssetMaterialization(CUSTOMERS.planned[0]))
-    assert ticks(pipeline) == {"invoices": True, "customers": False}
+    assert ticks(pipeline) == {flow.name: flow is not CUSTOMERS for flow in FLOWS}
     assert "belongs to an older plan" in (closed_gate(pipeline.instance, CUSTOMERS) or "")
 
 
@@ -135,7 +137,7 @@ def test_changes_that_nobody_was_told_of_bring_a_push_about(pipeline: Pipeline) 
     journal.record([change], NOW)
     assert skipped(pipeline.tick("push_customers_sensor")) == "nothing is pending"
     journal.settle({"w": "written"}, NOW)
-    assert ticks(pipeline) == {"invoices": False, "customers": True}
+    assert ticks(pipeline) == {flow.name: flow is CUSTOMERS for flow in FLOWS}
 
 
 @pytest.mark.parametrize("job", ["sync", "sync_invoices", "sync_customers", "push_invoices", "push_customers"])
@@ -168,7 +170,9 @@ def test_each_flow_has_a_sweep_of_its_own(tmp_path: Path, monkeypatch: pytest.Mo
     [
         (["invoices", "plan"], ["invoices"], "No invoice was pushed"),
         (["customers", "plan"], ["customers"], "No customer was changed"),
-        (["salesforce", "opportunity"], ["invoices", "customers"], "Nothing was sent to QuickBooks"),
+        (["salesforce", "opportunity"], ["invoices", "customers", "payments", "aging"], "Nothing was sent to QuickBooks"),
+        (["payments", "plan"], ["payments"], "No payment status was written"),
+        (["aging", "plan"], ["aging"], "No age was written and nobody was reminded"),
     ],
 )
 def test_people_are_told_which_flow_a_closed_gate_stops(pipeline: Pipeline, key: list[str], flows: list[str], said: str) -> None:

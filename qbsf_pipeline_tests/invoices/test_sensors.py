@@ -246,15 +246,18 @@ def test_the_sweep_finds_what_no_sensor_picked_up(tmp_path: Path, monkeypatch: p
         assert skipped(pipeline.tick_schedule("sweep_invoices")) == "a pass is under way"
 
 
+FLOWS = ("invoices", "customers", "payments", "aging")
+
+
 @pytest.mark.parametrize(
     ("mode", "sensors", "schedules"),
     [
-        ("dry_run", {"sync_sensor"}, {"full_pull"}),
+        ("dry_run", {"sync_sensor"}, {"full_pull", "morning_aging"}),
         *(
             (
                 mode,
-                {"sync_sensor", "push_invoices_sensor", "push_customers_sensor", "failed_run_sensor", "messages_sensor"},
-                {"full_pull", "sweep_invoices", "sweep_customers"},
+                {"sync_sensor", "failed_run_sensor", "messages_sensor", *(f"push_{flow}_sensor" for flow in FLOWS)},
+                {"full_pull", "morning_aging", *(f"sweep_{flow}" for flow in FLOWS)},
             )
             for mode in ("sandbox", "approve", "live")
         ),

@@ -121,7 +121,7 @@ def test_the_first_pull_reads_every_table_whole_inactive_rows_too(books, client)
     assert complete(pulled) == {entity.table.name for entity in ENTITIES}
     assert [row["active"] for row in rows(pulled, "customer")] == [False]
     assert [row["id"] for row in rows(pulled, "invoice")] == ["9"]
-    assert pulled.reads == 14 == len(books.calls)
+    assert pulled.reads == 18 == len(books.calls)
 
 
 def test_the_watermark_is_quickbooks_clock_in_the_first_answer(books, client):
@@ -133,10 +133,10 @@ def test_the_watermark_is_quickbooks_clock_in_the_first_answer(books, client):
 
 def test_an_idle_pass_is_one_read(books, client, meter):
     pulled = pull_quickbooks(client, RULES, view_after(), full=False, now=NOW)
-    assert books.calls == ["cdc 11"]
+    assert books.calls == ["cdc 15"]
     assert pulled.reads == 1 == meter.total("quickbooks", metered_only=True)
     assert all(each.frame.is_empty() and not each.complete for each in pulled.tables)
-    assert len(pulled.tables) == 11
+    assert len(pulled.tables) == 15
 
 
 def test_changes_and_deletions_come_from_one_read(books, client):
@@ -144,7 +144,7 @@ def test_changes_and_deletions_come_from_one_read(books, client):
     books.put("Invoice", "1", SERVER_NOW - timedelta(days=5), TotalAmt=12)
     books.delete("Payment", "3", SERVER_NOW - timedelta(minutes=2))
     pulled = pull_quickbooks(client, RULES, view_after(), full=False, now=NOW)
-    assert books.calls == ["cdc 11"]
+    assert books.calls == ["cdc 15"]
     assert [row["id"] for row in rows(pulled, "invoice")] == ["9"]
     (stub,) = rows(pulled, "payment")
     known = {key: value for key, value in stub.items() if value is not None}
@@ -160,7 +160,7 @@ def test_the_window_begins_at_the_oldest_watermark_less_the_overlap(books, clien
 def test_settings_are_read_again_when_they_are_old(books, client):
     age = timedelta(hours=RULES.pull.settings_every_hours)
     pulled = pull_quickbooks(client, RULES, view_after(preferences=age, tax_code=age), full=False, now=NOW)
-    assert books.calls == ["cdc 11", "Preferences", "query TaxCode"]
+    assert books.calls == ["cdc 15", "Preferences", "query TaxCode"]
     assert complete(pulled) == {"preferences", "tax_code"}
 
 
@@ -169,7 +169,7 @@ def test_a_table_with_other_columns_is_read_whole_and_the_others_are_not(books, 
     marks = dict(view.watermarks)
     marks["quickbooks.item"] = replace(marks["quickbooks.item"], fields_hash="of an older version")
     pulled = pull_quickbooks(client, RULES, WarehouseView(marks), full=False, now=NOW)
-    assert books.calls == ["cdc 10", "query Item"]
+    assert books.calls == ["cdc 14", "query Item"]
     assert complete(pulled) == {"item"}
 
 
@@ -207,7 +207,7 @@ def test_more_changes_than_fit_are_read_by_stamp_in_pages(books, client):
     assert {row["id"] for row in rows(pulled, "invoice")} == {f"new{n}" for n in range(1200)}
     assert [row["id"] for row in rows(pulled, "payment")] == ["3"]
     assert complete(pulled) == set()
-    assert Counter(books.calls) == {"cdc 11": 1, "cdc 1": 11, "query Invoice": 2, "count Invoice": 1}
+    assert Counter(books.calls) == {"cdc 15": 1, "cdc 1": 15, "query Invoice": 2, "count Invoice": 1}
     assert pulled.server_time == SERVER_NOW + timedelta(seconds=30)
 
 
@@ -230,13 +230,54 @@ def test_a_kind_that_change_data_capture_does_not_take_is_read_by_stamp(books, c
     assert any("Employee" in note for note in pulled.notes)
 
 
-@pytest.mark.parametrize("entity", ["Class", "Department", "Employee", "TaxCode"])
-@pytest.mark.parametrize("code", ["5030", "5020"])
+OPTIONAL = ["Class", "Department", "Employee", "TaxCode", "Deposit", "JournalEntry", "RefundReceipt", "PaymentMethod"]
+
+
+def view_of(pulled: QuickBooksPull, age: timedelta = timedelta(0)) -> WarehouseView:
+    """The warehouse after a pull of everything."""
+    marks = {}
+    for each in pulled.tables:
+        name = f"quickbooks.{each.table.name}"
+        marks[name] = Watermark(name, NOW - age, NOW, each.fields_hash)
+    return WarehouseView(marks)
+
+
+@pytest.mark.parametrize("entity", OPTIONAL)
+@pytest.mark.parametrize("code", ["5030", "5020", "4001"])
 def test_a_list_that_the_company_does_not_have_is_empty_and_noted(books, client, entity, code):
     books.refused[entity] = fault(code, "Feature Not Supported Error")
     pulled = pull_quickbooks(client, RULES, WarehouseView({}), full=False, now=NOW)
     assert rows(pulled, entity_named(entity).table.name) == []
     assert any(entity in note for note in pulled.notes)
+
+
+def test_what_the_company_does_not_have_is_asked_for_once_a_day_and_an_idle_pass_stays_one_read(books, client):
+    lacking = [entity for entity in OPTIONAL if entity != "TaxCode"]
+    for entity in OPTIONAL:
+        books.refused[entity] = books.refused[f"cdc {entity}"] = fault("4001", "QueryValidationError")
+    pulled = pull_quickbooks(client, RULES, WarehouseView({}), full=False, now=NOW)
+    books.calls.clear()
+    assert pull_quickbooks(client, RULES, view_of(pulled), full=False, now=NOW).reads == 1
+    assert books.calls == [f"cdc {15 - len(lacking)}"]
+    books.refused.clear()
+    books.calls.clear()
+    later = pull_quickbooks(client, RULES, view_of(pulled, timedelta(hours=RULES.pull.settings_every_hours)), full=False, now=NOW)
+    assert set(books.calls) >= {f"query {entity}" for entity in lacking}
+    assert {each.fields_hash for each in later.tables} == {fields_hash(each.table) for each in later.tables}
+
+
+def test_an_optional_kind_whose_changes_are_not_told_does_not_cost_every_pass_a_question_of_its_own(books, client):
+    books.refused["cdc RefundReceipt"] = fault("4001", "QueryValidationError")
+    books.put("RefundReceipt", "7", SERVER_NOW, TotalAmt=5)
+    books.put("Payment", "8", SERVER_NOW, TotalAmt=5)
+    first = pull_quickbooks(client, RULES, view_after(), full=False, now=NOW)
+    assert [row["id"] for row in rows(first, "refund_receipt")] == ["7"]
+    assert [row["id"] for row in rows(first, "payment")] == ["8"]
+    assert complete(first) == {"refund_receipt"}
+    books.calls.clear()
+    pull_quickbooks(client, RULES, view_of(first), full=False, now=NOW)
+    assert books.calls[0] == "cdc 14"
+    assert not any("RefundReceipt" in call for call in books.calls)
 
 
 @pytest.mark.parametrize(("entity", "code"), [("Invoice", "5020"), ("Class", "6190"), ("Customer", "3100")])

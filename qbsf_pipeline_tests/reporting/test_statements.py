@@ -45,7 +45,7 @@ def test_the_packaged_statements_say_what_each_row_and_column_is() -> None:
         assert all(len(meaning) > 5 for meaning in statement.columns.values())
         assert statement.reads
         assert all(
-            schema in ("salesforce", "quickbooks", "pipeline", "reporting", "invoices", "customers")
+            schema in ("salesforce", "quickbooks", "receivables", "pipeline", "reporting", "invoices", "customers")
             for schema, _ in statement.reads
         )
 

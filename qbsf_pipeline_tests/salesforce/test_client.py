@@ -471,6 +471,103 @@ def test_a_record_given_twice_or_without_id_is_refused_before_any_call(service: 
     assert signed_in.client.update("Opportunity", []) == []
 
 
+def _task(number: int, **fields: object) -> dict[str, object]:
+    return {"WhatId": _deal(number), "Subject": f"Invoice {number}: 61 days past due", **fields}
+
+
+def _created(asked: Asked) -> Said:
+    body = [{"id": "00T" + record["WhatId"][3:15], **GOOD} for record in asked.json["records"]]
+    return Said(body=body)
+
+
+def _there(*records: dict[str, object]) -> Said:
+    found = [{"Id": f"00T{number:012d}", **record} for number, record in enumerate(records, start=1)]
+    return Said(body={"totalSize": len(found), "done": True, "records": found})
+
+
+SAME = ("WhatId", "Subject")
+
+
+def test_a_create_looks_first_and_sends_only_what_is_not_there(service: ScriptedSalesforce, signed_in: Door) -> None:
+    there = _task(2, Subject=" invoice 2:  61 DAYS past due ")
+    service.says(_there(there, there, _task(1, Subject="Call them")), _created)
+    due = date(2026, 4, 7)
+    results = signed_in.client.create("Task", [_task(n, ActivityDate=due) for n in (1, 2, 3)], same_by=SAME)
+    assert [(result.success, result.id) for result in results] == [
+        (True, sandbox.to18("00T" + _deal(1)[3:15])),
+        (True, sandbox.to18("00T000000000001")),
+        (True, sandbox.to18("00T" + _deal(3)[3:15])),
+    ]
+    question, write = service.calls
+    assert "FROM Task WHERE WhatId IN (" in question.params["q"]
+    assert (write.method, write.path.partition("/composite/")[2]) == ("POST", "sobjects")
+    assert write.json == {
+        "allOrNone": False,
+        "records": [{"attributes": {"type": "Task"}, **_task(n), "ActivityDate": "2026-04-07"} for n in (1, 3)],
+    }
+
+
+@pytest.mark.parametrize("trouble", [Said(cut="reset"), Said(503, "<html/>"), Said(200, [], cut="truncated"), Said(body=[])])
+@pytest.mark.parametrize("arrived", [True, False])
+def test_a_create_whose_answer_is_lost_is_looked_for_and_not_repeated(
+    service: ScriptedSalesforce, signed_in: Door, trouble: Said, arrived: bool
+) -> None:
+    service.says(_there(), trouble, _there(_task(1)) if arrived else _there())
+    (result,) = signed_in.client.create("Task", [_task(1)], same_by=SAME)
+    assert result.success is arrived
+    assert arrived or isinstance(result.error, OutcomeUnknown)
+    assert [call.method for call in service.calls] == ["GET", "POST", "GET"]
+
+
+def test_after_a_lost_answer_nothing_more_is_created(service: ScriptedSalesforce, signed_in: Door) -> None:
+    service.says(_there(), _created, Said(cut="reset"), _there())
+    results = signed_in.client.create("Task", [_task(n) for n in range(6)], same_by=SAME, batch=2)
+    assert [result.success for result in results] == [True, True, False, False, False, False]
+    assert all(isinstance(result.error, OutcomeUnknown) for result in results[2:4])
+    assert all(isinstance(result.error, ServiceUnavailable) for result in results[4:])
+
+
+def test_one_record_that_is_not_taken_does_not_keep_the_others_from_being_created(
+    service: ScriptedSalesforce, signed_in: Door
+) -> None:
+    tries = iter(range(9))
+
+    def answer(asked: Asked) -> Said:
+        body = json.loads(_created(asked).body if isinstance(_created(asked).body, str) else json.dumps(_created(asked).body))
+        for place, record in enumerate(asked.json["records"]):
+            if record["WhatId"] == _deal(1):
+                body[place] = _bad("INACTIVE_OWNER_OR_USER", "operation performed with inactive user")
+            elif record["WhatId"] == _deal(2) and next(tries) < 2:
+                body[place] = _bad("UNABLE_TO_LOCK_ROW")
+        return Said(body=body)
+
+    service.says(_there(), answer)
+    results = signed_in.client.create("Task", [_task(n) for n in (1, 2, 3)], same_by=SAME)
+    assert [result.success for result in results] == [False, True, True]
+    assert (results[0].id, results[0].code) == ("", "INACTIVE_OWNER_OR_USER")
+    assert [len(call.json["records"]) for call in service.calls[1:]] == [3, 1, 1]
+
+
+def test_a_create_that_cannot_look_creates_nothing(service: ScriptedSalesforce, signed_in: Door) -> None:
+    service.says(refused(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."))
+    with pytest.raises(ServiceUnavailable):
+        signed_in.client.create("Task", [_task(1)], same_by=SAME)
+    assert {call.method for call in service.calls} == {"GET"}
+
+
+@pytest.mark.parametrize(
+    ("records", "words"),
+    [([_task(1), _task(1)], "twice"), ([_task(1, Id="00T000000000001")], "no id"), ([{"Subject": "x"}], "needs WhatId")],
+)
+def test_what_cannot_be_told_apart_is_not_created(
+    service: ScriptedSalesforce, signed_in: Door, records: list[dict[str, object]], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        signed_in.client.create("Task", records, same_by=SAME)
+    assert not service.calls
+    assert signed_in.client.create("Task", [], same_by=SAME) == []
+
+
 # --- against the sandbox -------------------------------------------------------------------------------------------
 
 
@@ -492,6 +589,29 @@ def test_the_sandbox_is_described_queried_retrieved_and_updated(org: SandboxOrg)
     assert (client.retrieve("Account", [account], ["QuickBooks_Customer_Id__c"])[account] or {})[
         "QuickBooks_Customer_Id__c"
     ] == "58"
+
+
+def test_tasks_are_created_once_in_the_sandbox_and_closed(org: SandboxOrg) -> None:
+    (account,) = org.put("Account", {"Name": "Acme"})
+    (owner,) = org.put("User", {"Username": "ana@acme.example", "LastName": "Ruiz", "Email": "ana@acme.example"})
+    client = org.door().client
+    task = {
+        "WhatId": account,
+        "OwnerId": owner,
+        "Subject": "Rechnung O'Brien 1045: 61 Tage überfällig",
+        "ActivityDate": date(2026, 4, 7),
+        "Description": "12,500.00 USD open",
+        "Priority": "High",
+    }
+    (first,) = client.create("Task", [task], same_by=SAME)
+    (again,) = org.door().client.create("Task", [task], same_by=SAME)
+    assert first.success
+    assert again == first
+    (found,) = client.query("SELECT Id, Subject, Status, IsClosed, AccountId, ActivityDate FROM Task")
+    assert (found["Id"], found["Subject"], found["IsClosed"], found["AccountId"]) == (first.id, task["Subject"], False, account)
+    (closed,) = client.update("Task", [{"Id": first.id, "Status": "Completed"}])
+    assert closed.success
+    assert (client.retrieve("Task", [first.id], ["IsClosed"])[first.id] or {})["IsClosed"] is True
 
 
 def test_a_validation_rule_refuses_one_record_in_the_admin_s_words(org: SandboxOrg) -> None:

@@ -174,10 +174,13 @@ def test_the_peculiar_customers_are_there(seeded: Seeded):
 def test_three_old_deals_have_invoices_marked_noted_and_by_hand(seeded: Seeded):
     deals = seeded.salesforce["Opportunity"]
     invoices = seeded.quickbooks["Invoice"]
-    (marked,) = [i for i in invoices if "Salesforce Opportunity " in i.get("PrivateNote", "")]
+    written = {d["QuickBooks_Invoice_Id__c"] for d in deals.values()}
+    marked_ones = [i for i in invoices if "Salesforce Opportunity " in i.get("PrivateNote", "")]
+    (marked,) = [i for i in marked_ones if i["Id"] not in written]
     deal = deals[marked["PrivateNote"].removeprefix("Salesforce Opportunity ")]
     assert (deal["Amount"], marked["Balance"]) == (marked["TotalAmt"], 0)
-    (noted,) = [d for d in deals.values() if d["QuickBooks_Invoice_Id__c"]]
+    marks = {i["Id"] for i in marked_ones}
+    (noted,) = [d for d in deals.values() if d["QuickBooks_Invoice_Id__c"] and d["QuickBooks_Invoice_Id__c"] not in marks]
     assert [i["TotalAmt"] for i in invoices if i["Id"] == noted["QuickBooks_Invoice_Id__c"]] == [noted["Amount"]]
     (by_hand,) = [i for i in invoices if "by phone" in i.get("PrivateNote", "")]
     assert [d["Name"] for d in deals.values() if d["Amount"] == by_hand["TotalAmt"] and d["IsWon"]]
@@ -188,9 +191,32 @@ def test_quickbooks_has_paid_part_paid_and_open_invoices_and_a_credit(seeded: Se
     assert any(i["Balance"] == 0 for i in invoices)
     assert any(0 < i["Balance"] < i["TotalAmt"] for i in invoices)
     assert any(i["Balance"] == i["TotalAmt"] for i in invoices)
-    assert len(seeded.quickbooks["CreditMemo"]) == 1
+    assert [memo["Balance"] for memo in seeded.quickbooks["CreditMemo"]] == [225, 0]
     for payment in seeded.quickbooks["Payment"]:
         assert payment["UnappliedAmt"] == 0
+
+
+def test_old_deals_have_invoices_that_are_overdue_part_paid_credited_and_voided(seeded: Seeded):
+    deals = seeded.salesforce["Opportunity"]
+    invoices = {i["DocNumber"]: i for i in seeded.quickbooks["Invoice"]}
+    past_due = {
+        number: (NOON.date() - date.fromisoformat(invoices[number]["DueDate"])).days for number in ("1023", "1024", "1025")
+    }
+    assert past_due == {"1025": 35, "1024": 65, "1023": 95}
+    assert all(invoices[number]["Balance"] == invoices[number]["TotalAmt"] > 0 for number in past_due)
+    assert (invoices["1026"]["TotalAmt"], invoices["1026"]["Balance"]) == (Decimal(6000), Decimal(3500))
+    assert invoices["1027"]["Balance"] == 0
+    assert {link["TxnType"] for p in seeded.quickbooks["Payment"] for line in p["Line"] for link in line["LinkedTxn"]} == {
+        "Invoice",
+        "CreditMemo",
+    }
+    assert (invoices["1029"]["TotalAmt"], invoices["1029"]["PrivateNote"].split(" ")[0]) == (0, "Voided")
+    for number in (*past_due, "1026", "1027", "1029"):
+        (deal,) = [d for d in deals.values() if d["QuickBooks_Invoice_Number__c"] == number]
+        assert (deal["QuickBooks_Invoice_Id__c"], deal["Payment_Status__c"]) == (invoices[number]["Id"], "Sent")
+        assert deal["Id"] in invoices[number]["PrivateNote"]
+        assert deal["CloseDate"] < invoices[number]["TxnDate"]
+    assert {method["Name"] for method in seeded.quickbooks["PaymentMethod"]} == {"Check", "ACH", "Credit Card"}
 
 
 def test_a_big_company_is_whole_and_survives_its_file(tmp_path: Path):

@@ -31,7 +31,8 @@ class Workspace:
         self.rule = None
         self.calls = []
         self.messages = []
-        self.scopes = {"chat:write", "channels:history"}
+        self.scopes = {"chat:write", "channels:history", "im:write"}
+        self.people = {}
 
     def texts(self, channel=None):
         return [m["text"] for m in self.messages if channel in (None, m["channel"])]
@@ -53,6 +54,15 @@ class Workspace:
             ts = f"1774944000.{len(self.messages) + 1:06d}"
             self.messages.append({**arguments, "ts": ts})
             return {"ok": True, "channel": "C-" + arguments["channel"].strip("#"), "ts": ts}
+        if method == "users.lookupByEmail":
+            user = self.people.get(arguments["email"].lower())
+            return {"ok": True, "user": user} if user else {"ok": False, "error": "users_not_found"}
+        if method == "conversations.open":
+            if "im:write" not in self.scopes:
+                return {"ok": False, "error": "missing_scope", "needed": "im:write", "provided": "chat:write"}
+            if arguments["users"] not in {user["id"] for user in self.people.values()}:
+                return {"ok": False, "error": "user_not_found"}
+            return {"ok": True, "channel": {"id": "D" + arguments["users"]}}
         if method == "auth.test":
             return {"ok": True, "team": "Acme", "user_id": "U1", "url": "https://acme.slack.com/"}
         if "channels:history" not in self.scopes:

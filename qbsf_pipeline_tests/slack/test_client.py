@@ -165,3 +165,58 @@ def test_the_set_up_check_tells_whose_token_it_is(workspace, client):
 
 def test_every_channel_refusal_has_something_to_do():
     assert all(len(remedy) > 20 for remedy in CHANNEL_REMEDIES.values())
+
+
+def test_a_person_is_found_by_e_mail_unless_unknown_or_gone(workspace, client):
+    workspace.people = {
+        "o'neil@acme.example": {"id": "U0000001", "deleted": False},
+        "gone@acme.example": {"id": "U0000002", "deleted": True},
+    }
+    assert client.user_id(" O'Neil@acme.example ") == "U0000001"
+    assert client.user_id("gone@acme.example") is None
+    assert client.user_id("nobody@acme.example") is None
+    asked = len(workspace.calls)
+    assert client.user_id("") is None
+    assert client.user_id("no address") is None
+    assert len(workspace.calls) == asked
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ({"ok": False, "error": "missing_scope", "needed": "users:read.email"}, AccessRefused),
+        ({"ok": False, "error": "something_new"}, RecordRefused),
+        ((429, '{"ok":false,"error":"ratelimited"}', {"Retry-After": "3"}), RateLimited),
+        ("reset_before", ServiceUnavailable),
+        ({"ok": True, "user": None}, ServiceUnavailable),
+    ],
+)
+def test_not_being_able_to_ask_for_a_person_is_not_the_same_as_nobody(workspace, client, answer, kind):
+    workspace.script = [answer]
+    with pytest.raises(kind):
+        client.user_id("ana@acme.example")
+
+
+def test_a_message_to_a_person_goes_into_their_conversation_with_the_app(workspace, client):
+    workspace.people = {"ana@acme.example": {"id": "U0000001"}}
+    for text in ("one", "two"):
+        assert client.post("U0000001", text).channel == "C-DU0000001"
+    assert [method for method, _ in workspace.calls] == ["conversations.open", "chat.postMessage", "chat.postMessage"]
+    assert [sent["channel"] for sent in workspace.posts()] == ["DU0000001"] * 2
+
+
+def test_a_message_to_a_person_is_posted_to_their_id_where_conversations_cannot_be_opened(workspace, client):
+    workspace.scopes.discard("im:write")
+    client.post("U0000001", "one")
+    assert [sent["channel"] for sent in workspace.posts()] == ["U0000001"]
+
+
+def test_a_person_who_cannot_be_written_to_is_named_and_nothing_is_posted(workspace, client):
+    with pytest.raises(AccessRefused, match="U0000009") as caught:
+        client.post("U0000009", "one")
+    assert caught.value.code == "user_not_found"
+    assert workspace.posts() == []
+    workspace.script = ["reset_before"]
+    with pytest.raises(ServiceUnavailable):
+        client.post("U0000009", "one")
+    assert workspace.posts() == []

@@ -7,6 +7,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine, inspect, text
 
+from qbsf_pipeline.state.crossings import Crossing
 from qbsf_pipeline.state.database import MIGRATIONS, NEWEST_MIGRATION
 from qbsf_pipeline.state.links import PERSON, CustomerLink
 from qbsf_pipeline.state.reviews import ReviewCase
@@ -55,18 +56,49 @@ _ROWS = {
 }
 
 
+_SECOND_ROWS = {
+    **_ROWS,
+    "field_journal": {
+        "key": "k1",
+        "occurrence": 1,
+        "account_id": "001A",
+        "account_name": "Acme",
+        "customer_id": "17",
+        "customer_name": "Acme",
+        "field": "phone",
+        "owner": "salesforce",
+        "winner": "salesforce",
+        "kind": "put_back",
+        "rule": "Salesforce owns phone.",
+        "write_key": "w1",
+        "status": "planned",
+        "seen_at": NOW,
+    },
+}
+
+
 @pytest.fixture
 def first_version(place):
     """A database as the first version left it, with a row in each table that the second one reads."""
+    return _made_by(place, "0001", _ROWS)
+
+
+@pytest.fixture
+def second_version(place):
+    """The same of the second version."""
+    return _made_by(place, "0002", _SECOND_ROWS)
+
+
+def _made_by(place, version, rows):
     place.home.mkdir(parents=True, exist_ok=True)
     engine = create_engine(place.url)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["engine"] = engine
-    command.upgrade(config, "0001")
+    command.upgrade(config, version)
     instant = _INSTANT[engine.dialect.name]
     with engine.begin() as connection:
-        for table, row in _ROWS.items():
+        for table, row in rows.items():
             names = ", ".join(f'"{name}"' for name in row)
             marks = ", ".join(f":{name}" for name in row)
             values = {name: instant if value is NOW else value for name, value in row.items()}
@@ -96,6 +128,16 @@ def test_what_the_newer_version_adds_works_on_it(first_version):
         assert state.reviews.get("R-1").details == {"account": {}}
         assert state.reviews.undo("001A", "ana", NOW).status == "open"
         assert [rejection.customer_id for rejection in state.rejections.all()] == ["17"]
+
+
+def test_a_database_of_the_second_version_keeps_what_it_has_and_takes_what_is_new(second_version):
+    with second_version.open() as state:
+        assert [entry.key for entry in state.journal.list()] == ["k1"]
+        assert state.ledger.entry(invoice().key).status == "done"
+        assert state.deal_payments.all() == {}
+        assert state.crossings.record([Crossing("145", 30, None, NOW.date())], NOW)
+        state.tasks.put("145", 30, "00T1", NOW)
+        assert [task.task_id for task in state.tasks.all()] == ["00T1"]
 
 
 def test_an_upgraded_database_is_upgraded_once(first_version):

@@ -16,6 +16,7 @@ from qbsf_pipeline.sandbox.quickbooks.seed import (
     seed_company,
     state,
     upsert_objects,
+    void_invoice,
 )
 from qbsf_pipeline.sandbox.quickbooks.service import routes
 
@@ -34,4 +35,5 @@ __all__ = [
     "throttled",
     "token_expired",
     "upsert_objects",
+    "void_invoice",
 ]

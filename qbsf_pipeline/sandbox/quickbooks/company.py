@@ -384,7 +384,14 @@ class Company:
         if entity == "CreditMemo":
             return {customer: -stored(document.get("Balance"))}
         if entity == "Payment":
-            return {customer: -stored(document.get("UnappliedAmt"))}
+            # A journal entry's credit lowered the balance when it was entered; what is paid with it does not lower it again.
+            used = (
+                stored(line["Amount"])
+                for line in document.get("Line", ())
+                for link in line.get("LinkedTxn", ())
+                if link.get("TxnType") == "JournalEntry"
+            )
+            return {customer: sum(used, ZERO) - stored(document.get("UnappliedAmt"))}
         return {}
 
     def _move_balances(self, before: Mapping[str, Decimal], after: Mapping[str, Decimal]) -> None:

@@ -25,7 +25,9 @@ from qbsf_pipeline.sandbox.quickbooks.company import (
 )
 from qbsf_pipeline.sandbox.quickbooks.properties import read_only
 
-_APPLICABLE = ("Invoice", "CreditMemo")
+_FORMS = ("Invoice", "CreditMemo")
+#: What a payment's line may name. A credit of a journal entry on accounts receivable is used up as a credit memo is.
+_APPLICABLE = (*_FORMS, "JournalEntry")
 Applied = dict[tuple[str, str], Decimal]
 
 
@@ -171,10 +173,14 @@ def _apply_lines(company: Company, payment: Document, lines: Sequence[Any], tota
         if amount != cents(amount):
             raise faults.invalid_number(f"{element}.Amount", amount)
         form = company.require(kind, txn_id)
-        if not _may_pay(company, payment, form):
-            raise faults.cannot_link(txn_id)
         key = (kind, txn_id)
-        open_amount = _open_amount(company, kind, form, payment["Id"]) - used.get(key, ZERO)
+        if kind in _FORMS:
+            if not _may_pay(company, payment, ref_value(form["CustomerRef"])):
+                raise faults.cannot_link(txn_id)
+            open_amount = _open_amount(company, kind, form, payment["Id"]) - used.get(key, ZERO)
+        else:
+            credit = sum((left for name, left in _credits(company, form).items() if _may_pay(company, payment, name)), ZERO)
+            open_amount = credit - applied_to(company, kind, form, without=payment["Id"]) - used.get(key, ZERO)
         if open_amount <= 0 and amount > 0 and key not in before:
             raise faults.cannot_link(txn_id)
         taken = min(amount, max(open_amount, ZERO))
@@ -183,7 +189,7 @@ def _apply_lines(company: Company, payment: Document, lines: Sequence[Any], tota
             asked += amount
         else:
             if taken < amount:
-                raise faults.business("More credit is used than the credit memo has left.", f"{element}.Amount")
+                raise faults.business("More credit is used than there is left.", f"{element}.Amount")
             credits_used += taken
         if taken > 0:
             kept.append(
@@ -203,10 +209,9 @@ def _apply_lines(company: Company, payment: Document, lines: Sequence[Any], tota
     payment["UnappliedAmt"] = money(unapplied)
 
 
-def _may_pay(company: Company, payment: Mapping[str, Any], form: Mapping[str, Any]) -> bool:
+def _may_pay(company: Company, payment: Mapping[str, Any], customer_id: str | None) -> bool:
     """The same customer, or one above it: a parent may pay for its sub-customers."""
     payer = ref_value(payment["CustomerRef"])
-    customer_id = ref_value(form["CustomerRef"])
     seen: set[str] = set()
     while customer_id is not None and customer_id not in seen:
         if customer_id == payer:
@@ -219,6 +224,18 @@ def _may_pay(company: Company, payment: Mapping[str, Any], form: Mapping[str, An
 def _open_amount(company: Company, entity: str, form: Mapping[str, Any], payment_id: str) -> Decimal:
     applied = applied_to(company, entity, form, without=payment_id)
     return stored(form["TotalAmt"]) - stored(form.get("Deposit")) - applied
+
+
+def _credits(company: Company, entry: Mapping[str, Any]) -> dict[str, Decimal]:
+    """What a journal entry takes off what customers owe, by customer: their credits on accounts receivable."""
+    found: dict[str, Decimal] = {}
+    for line in entry.get("Line", ()):
+        detail = line.get("JournalEntryLineDetail") or {}
+        account = company.find("Account", ref_value(detail.get("AccountRef")) or "") or {}
+        customer_id = ref_value((detail.get("Entity") or {}).get("EntityRef"))
+        if account.get("AccountType") == "Accounts Receivable" and detail.get("PostingType") == "Credit" and customer_id:
+            found[customer_id] = found.get(customer_id, ZERO) + stored(line["Amount"])
+    return found
 
 
 def _line_extras(form: Mapping[str, Any], left: Decimal) -> Document:
@@ -260,7 +277,8 @@ def _settle(company: Company, before: Document | None, after: Document | None) -
         if (kind, txn_id) in new:
             links.append({"TxnId": payment_id, "TxnType": "Payment"})
         form["LinkedTxn"] = links
-        _rebalance(company, kind, form)
+        if kind in _FORMS:
+            _rebalance(company, kind, form)
         company.put(kind, form)
 
 
@@ -357,17 +375,25 @@ def _key(line: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _balance_payment(payment: Document) -> None:
-    """Recompute `UnappliedAmt`; credit that has nothing left to pay goes back to its credit memo."""
+    """Recompute `UnappliedAmt`; credit that has nothing left to pay goes back to its credit memo, and what was paid with
+    credit that is gone is open again."""
     total = stored(payment["TotalAmt"])
     paid = sum((stored(line["Amount"]) for line in payment["Line"] if _key(line)[0] == "Invoice"), ZERO)
-    credit = sum((stored(line["Amount"]) for line in payment["Line"] if _key(line)[0] == "CreditMemo"), ZERO)
+    credit = sum((stored(line["Amount"]) for line in payment["Line"] if _key(line)[0] != "Invoice"), ZERO)
     surplus = credit - paid
     for line in reversed(payment["Line"]):
-        if surplus > 0 and _key(line)[0] == "CreditMemo":
+        if surplus > 0 and _key(line)[0] != "Invoice":
             step = min(surplus, stored(line["Amount"]))
             line["Amount"] = money(stored(line["Amount"]) - step)
             surplus -= step
             credit -= step
+    lacking = paid - credit - total
+    for line in reversed(payment["Line"]):
+        if lacking > 0 and _key(line)[0] == "Invoice":
+            step = min(lacking, stored(line["Amount"]))
+            line["Amount"] = money(stored(line["Amount"]) - step)
+            lacking -= step
+            paid -= step
     payment["Line"] = [line for line in payment["Line"] if stored(line["Amount"]) > 0]
     payment["UnappliedAmt"] = money(total + credit - paid)
 
@@ -376,7 +402,7 @@ def apply_credits(company: Company, entity: str, form: Mapping[str, Any]) -> Non
     """What the preference AutoApplyCredit does after a new invoice or credit memo: a payment of zero that uses the
     customer's open credits for his open invoices, the oldest first."""
     customer_id = ref_value(form["CustomerRef"])
-    if customer_id is None or entity not in _APPLICABLE:
+    if customer_id is None or entity not in _FORMS:
         return
     own = [company.require(entity, form["Id"])]
     other = "CreditMemo" if entity == "Invoice" else "Invoice"
@@ -509,11 +535,16 @@ def save_journal_entry(company: Company, body: Mapping[str, Any], object_id: str
     entry = {**{name: value for name, value in frame.items() if name in read_only(entity)}, **fields}
     entry["TotalAmt"] = money(total)
     entry.setdefault("Adjustment", False)
+    if existing is not None and sum(_credits(company, entry).values(), ZERO) < applied_to(company, entity, existing):
+        # What was used of it is more than it gives now.
+        unlink(company, entity, existing)
+        entry["LinkedTxn"] = []
     return company.put(entity, entry)
 
 
 def delete_journal_entry(company: Company, body: Mapping[str, Any]) -> None:
-    """Take the entry out."""
+    """Take the entry out; what was paid with its credit is open again."""
     existing = company.require_current("JournalEntry", body)
     company.check_open(existing["TxnDate"])
+    unlink(company, "JournalEntry", existing)
     company.remove("JournalEntry", existing["Id"])

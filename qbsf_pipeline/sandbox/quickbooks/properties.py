@@ -131,7 +131,7 @@ READ_ONLY: dict[str, frozenset[str]] = {
     | {"Balance", "TotalAmt", "HomeBalance", "HomeTotalAmt", "DeliveryInfo"}
     | {"LinkedTxn", "RecurDataRef"},
     "Payment": _OWN | {"UnappliedAmt", "LinkedTxn", "HomeTotalAmt"},
-    "JournalEntry": _OWN | {"TotalAmt", "HomeTotalAmt"},
+    "JournalEntry": _OWN | {"TotalAmt", "HomeTotalAmt", "LinkedTxn"},
     "Deposit": _OWN | {"TotalAmt", "HomeTotalAmt"},
 }
 

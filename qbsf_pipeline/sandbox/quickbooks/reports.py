@@ -88,7 +88,7 @@ def _open_items(company: Company, until: date) -> Iterator[tuple[str, date, Deci
             if form is None or form["TxnDate"] > last:
                 continue
             applied[kind, txn_id] = applied.get((kind, txn_id), ZERO) + amount
-            unapplied += amount if kind == "CreditMemo" else -amount
+            unapplied += -amount if kind == "Invoice" else amount
         yield _item(payment, payment["TxnDate"], -unapplied)
     for kind, sign in (("Invoice", 1), ("CreditMemo", -1)):
         for form in company.docs(kind).values():
@@ -98,8 +98,11 @@ def _open_items(company: Company, until: date) -> Iterator[tuple[str, date, Deci
                 yield _item(form, ages_from, sign * left)
     for entry in company.docs("JournalEntry").values():
         if entry["TxnDate"] <= last:
+            used = applied.get(("JournalEntry", entry["Id"]), ZERO)
             for customer_id, amount in company.receivable_lines(entry):
-                yield customer_id, date.fromisoformat(entry["TxnDate"]), amount
+                step = min(used, max(-amount, ZERO))
+                used -= step
+                yield customer_id, date.fromisoformat(entry["TxnDate"]), amount + step
 
 
 def _item(document: Document, since: str, amount: Decimal) -> tuple[str, date, Decimal]:

@@ -275,6 +275,23 @@ def receive_payment(store: Store, clock: Clock, invoice_id: str, amount: Decimal
         raise ValueError(str(fault)) from fault
 
 
+def void_invoice(store: Store, clock: Clock, invoice_id: str) -> Document:
+    """Void an invoice, as a person does in QuickBooks; what was paid on it becomes unapplied.
+
+    Raises:
+        ValueError: no such invoice, or it may not be voided.
+    """
+    company = company_of(store, clock)
+    invoice = company.find("Invoice", str(invoice_id))
+    if invoice is None:
+        raise ValueError(f"QuickBooks has no invoice {invoice_id}")
+    try:
+        with company.atomic():
+            return sales_forms.void_sales_form(company, "Invoice", {"Id": invoice["Id"], "SyncToken": invoice["SyncToken"]})
+    except faults.QuickBooksFault as fault:
+        raise ValueError(str(fault)) from fault
+
+
 def behave(store: Store, **knobs: Any) -> None:
     """Switch preferences (`CustomTxnNumbers`, `AutoApplyCredit`, `BookCloseDate`, `MultiCurrencyEnabled`, ...) and the
     emulation itself (`tax_rate`, `strict_rotation`, `enforce_per_second`, ...). Kept with the store. `None` takes a

@@ -179,6 +179,31 @@ def test_a_journal_entry_must_balance(books: Books) -> None:
     assert books.refused("POST", "journalentry", body)["code"] == "6000"
 
 
+def test_a_credit_of_a_journal_entry_pays_an_invoice_until_the_entry_is_taken_out(books: Books) -> None:
+    books.create("Invoice", invoice_of())
+    accounts = {each["AccountType"]: each["Id"] for each in state(books.store)["Account"]}
+    person = {"Entity": {"Type": "Customer", "EntityRef": {"value": "1"}}}
+    credit = {"PostingType": "Credit", "AccountRef": {"value": accounts["Accounts Receivable"]}, **person}
+    debit = {"PostingType": "Debit", "AccountRef": {"value": accounts["Income"]}}
+    lines = [
+        {"DetailType": "JournalEntryLineDetail", "Amount": 30, "JournalEntryLineDetail": detail} for detail in (credit, debit)
+    ]
+    entry = books.create("JournalEntry", {"Line": lines, "PrivateNote": "bad debt"})
+    assert books.read("Customer", "1")["Balance"] == Decimal(70)
+    assert books.refused("POST", "payment", payment_of("0", ("JournalEntry", entry["Id"], "31")))["code"] == "6000"
+    other = payment_of("0", ("JournalEntry", entry["Id"], "5"), customer="2")
+    assert books.refused("POST", "payment", other)["code"] == "620"
+    payment = books.create("Payment", payment_of("0", ("Invoice", "1", "30"), ("JournalEntry", entry["Id"], "30")))
+    assert (payment["TotalAmt"], payment["UnappliedAmt"]) == (0, 0)
+    assert books.read("Invoice", "1")["Balance"] == Decimal(70)
+    assert books.read("Customer", "1")["Balance"] == Decimal(70)
+    rows = books.ok("GET", "reports/AgedReceivables")["Rows"]["Row"]
+    assert rows[-1]["Summary"]["ColData"][-1]["value"] == "70.00"
+    entry = books.read("JournalEntry", entry["Id"])
+    books.ok("POST", "journalentry", {"Id": entry["Id"], "SyncToken": entry["SyncToken"]}, operation="delete")
+    assert (books.read("Invoice", "1")["Balance"], books.read("Customer", "1")["Balance"]) == (Decimal(100), Decimal(100))
+
+
 def test_money_can_be_received_from_outside(books: Books) -> None:
     books.create("Invoice", invoice_of())
     receive_payment(books.store, books.clock, "1", Decimal("33.33"))

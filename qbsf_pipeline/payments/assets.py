@@ -1,0 +1,296 @@
+"""The assets of the payments flow: the plan, what of it waits in the ledger, and what was pushed."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+
+import dagster as dg
+import duckdb
+import polars as pl
+
+from qbsf_pipeline.flows.approval import batch_of
+from qbsf_pipeline.flows.automation import TIME_ZONE
+from qbsf_pipeline.flows.outages import tell_outages
+from qbsf_pipeline.flows.plan_assets import PlanConfig, plan_spec
+from qbsf_pipeline.flows.plans import company_zone, planned_writes
+from qbsf_pipeline.flows.problems import entries_to_tell, tell_problems
+from qbsf_pipeline.flows.source_gates import INVOICE_KEY, OPPORTUNITY_KEY
+from qbsf_pipeline.payments.plan import (
+    DEALS,
+    EVENTS,
+    FLOW,
+    KNOWN_DEALS,
+    LEDGER,
+    PLAN,
+    REFUSALS,
+    PaymentInputs,
+    PaymentParameters,
+    deal_payments_of,
+    documents,
+    payment_events_of,
+    plan_payments,
+)
+from qbsf_pipeline.payments.push import PushContext, PushOutcome, push
+from qbsf_pipeline.payments.tell import WORDS, problems_of, tell_payments
+from qbsf_pipeline.progress import progress
+from qbsf_pipeline.quickbooks import objects as quickbooks
+from qbsf_pipeline.receivables.inputs import SOURCES
+from qbsf_pipeline.receivables.tables import APPLICATIONS, INVOICES
+from qbsf_pipeline.resources import WAREHOUSE_POOL, Doors, DoorsResource, WarehouseResource
+from qbsf_pipeline.salesforce import objects as salesforce
+from qbsf_pipeline.steps import deliver_messages, step
+from qbsf_pipeline.warehouse.assets import OWNERS, table_key
+from qbsf_pipeline.warehouse.connection import read_table, replace_rows
+from qbsf_pipeline.warehouse.made_from import fingerprint, last_made_from, remember_made_from
+from qbsf_pipeline.warehouse.preview import preview_of
+
+PENDING_KEY = dg.AssetKey([FLOW, "pending"])
+PUSHED_KEY = dg.AssetKey([FLOW, "pushed"])
+PUSH_LOCK = "push payments"
+
+_SALESFORCE = (
+    salesforce.OPPORTUNITY,
+    salesforce.ACCOUNT,
+    salesforce.USER,
+    salesforce.OPPORTUNITY_STAGE,
+    salesforce.ORGANIZATION,
+)
+#: By which a change is explained to people.
+_DOCUMENTS = (
+    quickbooks.INVOICE,
+    quickbooks.PAYMENT,
+    quickbooks.CREDIT_MEMO,
+    quickbooks.DEPOSIT,
+    quickbooks.JOURNAL_ENTRY,
+)
+_READ = (*_SALESFORCE, *_DOCUMENTS, quickbooks.PREFERENCES, quickbooks.COMPANY_INFO, INVOICES, APPLICATIONS)
+# The gates over what was pulled stand on these two: a closed one must stop this plan as well.
+_DEPS = list(dict.fromkeys([*(table_key(table) for table in _READ), OPPORTUNITY_KEY, INVOICE_KEY]))
+_TABLES = (PLAN, DEALS, EVENTS, REFUSALS)
+
+
+@dg.multi_asset(
+    name="plan_payments",
+    specs=[
+        plan_spec(PLAN, "Every payment field and stage of a deal that the next push would write, with its reason.", _DEPS),
+        plan_spec(DEALS, "How far each deal with an invoice is paid, by what was applied to its invoices.", _DEPS),
+        plan_spec(EVENTS, "What happened to payments since it was last looked, as people are told it.", _DEPS),
+        plan_spec(REFUSALS, "What should be written of payments and cannot be, with what to do.", _DEPS),
+    ],
+    pool=WAREHOUSE_POOL,
+)
+def payment_plan(
+    context: dg.AssetExecutionContext, config: PlanConfig, doors: DoorsResource, warehouse: WarehouseResource
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Derive how far every deal is paid, unless nothing of what that depends on has changed."""
+    opened = doors.open(warehouse)
+    with step(opened, FLOW, "plan", context.run_id) as report:
+        frames = _plan(opened, config)
+        report.counts = {
+            "deals": frames[DEALS.name].height,
+            "writes": frames[PLAN.name].height,
+            "events": frames[EVENTS.name].height,
+            "refused": frames[REFUSALS.name].height,
+        }
+    for table in _TABLES:
+        frame = frames[table.name]
+        shown = frame.drop("payload", "decided_from", "fingerprint", strict=False)
+        yield dg.MaterializeResult(
+            asset_key=table_key(table), metadata={"dagster/row_count": frame.height, "preview": preview_of(shown)}
+        )
+
+
+@dg.asset(
+    key=PENDING_KEY,
+    deps=[table_key(table) for table in _TABLES],
+    group_name=FLOW,
+    kinds={"sqlite"},
+    owners=OWNERS,
+    description=(
+        "The plan that passed its gates, in the write ledger, with how far each deal is paid, remembered, and what happened, "
+        "recorded once. Owners are told from here."
+    ),
+    pool=WAREHOUSE_POOL,
+)
+def pending(context: dg.AssetExecutionContext, doors: DoorsResource, warehouse: WarehouseResource) -> dg.MaterializeResult[None]:
+    """Make the gated plan pending, remember how far deals are paid, and tell people what happened."""
+    opened = doors.open(warehouse)
+    if not opened.settings.mode.writes:
+        return dg.MaterializeResult(metadata={"mode": "dry_run: nothing becomes pending"})
+    state, now = opened.state, opened.now()
+    with step(opened, FLOW, "enqueue", context.run_id) as report:
+        with opened.warehouse.connection() as connection:
+            plan = read_table(connection, PLAN)
+            deals = read_table(connection, DEALS)
+            events = read_table(connection, EVENTS)
+        writes = planned_writes(plan)
+        batch = batch_of([write.plan_id for write in writes])
+        # An event is recorded together with what it leads to, so that no pass can see the one without the other.
+        with state.transaction():
+            enqueued = state.ledger.enqueue(writes, batch, now)
+            withdrawn = state.ledger.withdraw(FLOW, {write.key for write in writes}, now)
+            recorded = state.payment_events.record(payment_events_of(events), now)
+            state.deal_payments.put(deal_payments_of(deals), now)
+        report.counts = {
+            "new writes": enqueued.new,
+            "refreshed": enqueued.refreshed,
+            "withdrawn": len(withdrawn),
+            "new events": len(recorded),
+            "need a person": _tell_problems(opened),
+            "told": tell_payments(opened, now),
+        }
+        deliver_messages(opened, budget_seconds=2.0)
+    return dg.MaterializeResult(metadata={"plan": batch, "dagster/row_count": plan.height, **report.counts})
+
+
+@dg.asset(
+    key=PUSHED_KEY,
+    deps=[PENDING_KEY, table_key(PLAN), table_key(salesforce.OPPORTUNITY)],
+    group_name=FLOW,
+    kinds={"salesforce"},
+    owners=OWNERS,
+    description=(
+        "Deals that show how far they are paid: status, balance, day of the last payment, and the stage where the rules name "
+        "one. Takes only what the ledger holds as gated."
+    ),
+    pool=WAREHOUSE_POOL,
+)
+def pushed(context: dg.AssetExecutionContext, doors: DoorsResource, warehouse: WarehouseResource) -> dg.MaterializeResult[None]:
+    """Push what is pending, then tell people what they were not told yet."""
+    opened = doors.open(warehouse)
+    if not opened.settings.mode.writes:
+        raise dg.Failure("QBSF_MODE is dry_run: nothing is written to any system", allow_retries=False)
+    state = opened.state
+    with step(opened, FLOW, "push", context.run_id) as report:
+        with state.exclusive(PUSH_LOCK, 300):
+            outcome = _push(opened)
+        tell_outages(opened, FLOW, outcome.unavailable)
+        report.counts = {
+            "deals changed": outcome.deals,
+            "refused": outcome.refused,
+            "held": len(outcome.held),
+            "need a person": _tell_problems(opened),
+            "told": tell_payments(opened, opened.now()),
+        }
+        deliver_messages(opened)
+    held = [dg.TableRecord({"write": key, "why": why}) for key, why in outcome.held[:50]]
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": outcome.deals,
+            "held": dg.MetadataValue.table(held, schema=dg.TableSchema([dg.TableColumn("write"), dg.TableColumn("why")])),
+            **report.counts,
+        }
+    )
+
+
+# Between the frames and the state
+
+
+def _plan(opened: Doors, config: PlanConfig) -> dict[str, pl.DataFrame]:
+    """The frames of the plan by table name, made anew where something that they depend on has changed."""
+    state, settings = opened.state, opened.settings
+    known, ledger = _known_deals(opened), _ledger(opened)
+    first = state.passes.first_done(FLOW, "enqueue")
+    links = [(link.opportunity_id, link.invoice_id) for link in state.links.all_invoices()]
+    links += [(link.account_id, link.customer_id) for link in state.links.all_customers()]
+    with opened.warehouse.connection() as connection:
+        organization = read_table(connection, salesforce.ORGANIZATION)
+        company = read_table(connection, quickbooks.COMPANY_INFO, ["time_zone"])
+        zone = company_zone(company, organization)
+        _remember_zone(opened, zone.key)
+        parameters = PaymentParameters(
+            as_of=date.fromisoformat(config.as_of) if config.as_of else opened.now().astimezone(zone).date(),
+            go_live=settings.environment.qbsf_go_live_date,
+            watching_since=first.begun_at if first is not None else None,
+            organization_id=str(organization.get_column("id").item(0)),
+            time_zone=zone.key,
+        )
+        made_from = fingerprint(
+            connection,
+            dict.fromkeys([*_SALESFORCE, *SOURCES.values(), quickbooks.PREFERENCES]),
+            settings.rules.payments.model_dump_json(),
+            settings.rules.salesforce.opportunity.model_dump_json(),
+            str(settings.rules.salesforce.currency),
+            str(parameters),
+            str(links),
+            str(sorted(known.rows(), key=str)),
+            str(sorted(ledger.rows(), key=str)),
+            versions=True,
+        )
+        if last_made_from(connection, PLAN) == made_from:
+            return {table.name: read_table(connection, table) for table in _TABLES}
+        inputs = _inputs(connection, organization, known, ledger)
+    progress(f"looking at the payments of {inputs.invoices.height} invoices")
+    planned = plan_payments(inputs, settings.rules, parameters)
+    frames = {PLAN: planned.writes, DEALS: planned.deals, EVENTS: planned.events, REFUSALS: planned.refusals}
+    with opened.warehouse.transaction() as connection:
+        for table, frame in frames.items():
+            replace_rows(connection, table, frame)
+        remember_made_from(connection, PLAN, made_from)
+    return {table.name: frame for table, frame in frames.items()}
+
+
+def _inputs(
+    connection: duckdb.DuckDBPyConnection, organization: pl.DataFrame, known: pl.DataFrame, ledger: pl.DataFrame
+) -> PaymentInputs:
+    salesforce_frames = {
+        table.name: read_table(connection, table, table.columns_without_record)
+        for table in _SALESFORCE
+        if table is not salesforce.ORGANIZATION
+    }
+    documents_frames = {table.name: read_table(connection, table, table.columns_without_record) for table in _DOCUMENTS}
+    return PaymentInputs(
+        **salesforce_frames,
+        organization=organization,
+        invoices=read_table(connection, INVOICES),
+        applications=read_table(connection, APPLICATIONS),
+        documents=documents(**documents_frames),
+        preferences=read_table(connection, quickbooks.PREFERENCES, ["home_currency", "multi_currency"]),
+        known=known,
+        ledger=ledger,
+    )
+
+
+def _known_deals(opened: Doors) -> pl.DataFrame:
+    """What is remembered of deals: columns of :data:`.tables.KNOWN_DEALS`."""
+    rows = [[getattr(deal, name) for name in KNOWN_DEALS] for deal in opened.state.deal_payments.all().values()]
+    return pl.DataFrame(rows, schema=KNOWN_DEALS, orient="row")
+
+
+def _ledger(opened: Doors) -> pl.DataFrame:
+    """What became of every write of the flow: columns of :data:`.tables.LEDGER`."""
+    outcomes = opened.state.ledger.outcomes_since(FLOW, datetime.min.replace(tzinfo=UTC))
+    return pl.DataFrame([[row[name] for name in LEDGER] for row in outcomes], schema=LEDGER, orient="row")
+
+
+def _remember_zone(opened: Doors, zone: str) -> None:
+    """Keep the company's time zone where schedules can read it."""
+    known = opened.state.cache.load(TIME_ZONE)
+    if known is None or known.text != zone:
+        opened.state.cache.store(TIME_ZONE, zone, opened.now())
+
+
+def _tell_problems(opened: Doors) -> int:
+    with opened.warehouse.connection() as connection:
+        refusals = read_table(connection, REFUSALS)
+        planned = set(read_table(connection, PLAN, ["key"]).get_column("key").to_list())
+    entries = [entry for entry in entries_to_tell(opened.state, FLOW) if entry.key in planned]
+    problems = problems_of(refusals, entries, opened.salesforce.instance_url)
+    return tell_problems(opened.state, opened.settings, problems, FLOW, WORDS, opened.now())
+
+
+def _push(opened: Doors) -> PushOutcome:
+    """Push under the lock."""
+    with opened.warehouse.connection() as connection:
+        planned = dict(read_table(connection, PLAN, ["key", "payload"]).iter_rows())
+    context = PushContext(
+        state=opened.state,
+        salesforce=opened.salesforce,
+        rules=opened.settings.rules,
+        environment=opened.settings.environment,
+        planned=planned,
+        clock=opened.now,
+        progress=progress,
+    )
+    outcome = PushOutcome()
+    push(context, outcome)
+    return outcome

@@ -1,0 +1,60 @@
+-- reporting.payments
+-- A row is one application: what one payment, credit memo, deposit or journal entry settles of one invoice. A payment over three
+-- invoices is three rows; what is not applied yet stands in reporting.ar_aging. Amounts are in the invoice's currency. Days are
+-- whole days between dates of the company.
+--
+-- application_id: stays the same as long as the application is there
+-- applied_on: the day from which it counts: the newest of the dates of the money, the payment and the invoice
+-- paid_on: date of the document that the money comes from
+-- kind: where the money comes from: payment, credit_memo, deposit or journal_entry
+-- effect: what it means for the invoice: paid, credited or written_off (no money came in)
+-- source_id: QuickBooks' id of that document
+-- payment_id: the payment that applies it: the payment itself, or the payment of 0.00 that ties a credit to an invoice
+-- amount: what it settles
+-- currency: ISO code of amount
+-- method: payment method, such as Check or ACH
+-- reference: cheque number or other reference of a payment; number of a credit memo or journal entry
+-- customer_id: QuickBooks' id of the customer of the invoice
+-- customer: display name of that customer
+-- invoice_id: QuickBooks' id of the invoice
+-- number: document number of the invoice
+-- invoice_total: total of the invoice, tax included
+-- invoice_status: payment status of the invoice now
+-- invoiced_on: date of the invoice
+-- due_on: when the invoice was to be paid
+-- days_from_invoice: days from invoiced_on to applied_on; 0 for what was paid before the invoice
+-- days_from_due: days from due_on to applied_on; above zero is late, below zero early
+-- opportunity_id: Salesforce deal that the invoice bills; null where there is none
+-- deal: name of the deal
+-- owner: owner of the deal
+select
+    a.application_id,
+    a.applied_on,
+    a.source_date as paid_on,
+    a.source_type as kind,
+    a.effect,
+    a.source_id,
+    case when a.source_type = 'payment' then coalesce(a.through_id, a.source_id) else a.through_id end as payment_id,
+    a.amount,
+    coalesce(a.currency, i.currency) as currency,
+    a.method,
+    a.reference,
+    coalesce(i.customer_id, a.customer_id) as customer_id,
+    c.display_name as customer,
+    a.invoice_id,
+    i.doc_number as number,
+    i.total as invoice_total,
+    i.status as invoice_status,
+    i.txn_date as invoiced_on,
+    coalesce(i.due_date, i.txn_date) as due_on,
+    a.applied_on - i.txn_date as days_from_invoice,
+    a.applied_on - coalesce(i.due_date, i.txn_date) as days_from_due,
+    i.opportunity_id,
+    o.name as deal,
+    u.name as owner
+from receivables.applications as a
+left join receivables.invoices as i on a.invoice_id = i.invoice_id
+left join quickbooks.customer as c on coalesce(i.customer_id, a.customer_id) = c.id
+left join salesforce.opportunity as o on left(i.opportunity_id, 15) = left(o.id, 15)
+left join salesforce.user as u on o.owner_id = u.id
+order by a.applied_on desc, a.application_id
