@@ -1,0 +1,1 @@
+"""Month end: what was won against what was invoiced, every difference named and explained."""
