@@ -24,7 +24,7 @@ CASES = TableSchema(
         _MONTH,
         _CURRENCY,
         Column("case_key", pl.String, "deal:<18-character id> or invoice:<id>; the same in every month"),
-        Column("class", pl.String, "Why won and invoiced differ in this month, such as invoiced_later; matched where they do not"),
+        Column("class", pl.String, "Why won and invoiced differ here, such as invoiced_later; matched where they do not"),
         Column("position", pl.Int64, "Order of the class, from 1; the first rule that is true gives the class"),
         Column("opportunity_id", pl.String, "The deal, 18 characters; null without one"),
         Column("deal", pl.String, "Its name"),
