@@ -21,6 +21,7 @@ from qbsf_pipeline.progress import PROGRESS
 
 #: Where output goes to a file or another program there is no width to keep to.
 WIDE = 200
+_WITHOUT_END = 100_000
 console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 errors = Console(stderr=True, highlight=False)
 
@@ -36,8 +37,19 @@ def complain(*lines: str) -> None:
         errors.print(escape(line), style="red", soft_wrap=True)
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], right: Sequence[str] = ()) -> None:
-    """A table; columns named in ``right`` are aligned to the right. An empty one prints nothing."""
+def table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    right: Sequence[str] = (),
+    *,
+    natural_width: bool = False,
+) -> None:
+    """A table; columns named in ``right`` are aligned to the right. An empty one prints nothing.
+
+    Args:
+        natural_width: off a terminal every cell keeps to one line, however wide that makes the table.
+    """
     shown = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     for column in columns:
         shown.add_column(column, justify="right" if column in right else "left", overflow="fold")
@@ -45,7 +57,10 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], 
         shown.add_row(*(escape(cell(value)) for value in row))
     if shown.row_count:
         console.print()
-        console.print(shown)
+        if natural_width and not console.is_terminal:
+            Console(highlight=False, width=_WITHOUT_END).print(shown)
+        else:
+            console.print(shown)
 
 
 def print_json(value: Any) -> None:

@@ -13,6 +13,9 @@ from qbsf_pipeline.cli.output import print_json, say, table
 from qbsf_pipeline.errors import ConfigurationError
 from qbsf_pipeline.settings import load_settings
 
+#: Characters of a text that a table shows.
+LONGEST_TEXT = 100
+
 
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="A DuckDB query, such as SELECT * FROM reporting.invoices")],
@@ -41,5 +44,15 @@ def query(
         return
     numeric = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
     right = [field.name for field in found.schema if any(is_kind(field.type) for is_kind in numeric)]
-    table("", columns, rows, right=right)
+    table("", columns, [[_short(value) for value in row] for row in rows], right=right, natural_width=True)
     say(f"\n{len(rows)} row{'s' if len(rows) != 1 else ''}")
+    if any(isinstance(value, str) and len(value) > LONGEST_TEXT for row in rows for value in row):
+        say("Long texts are cut off; --json prints them whole.")
+
+
+def _short(value: object) -> object:
+    """A text that would push the other columns aside, cut off and on one line."""
+    if not isinstance(value, str):
+        return value
+    line = " ".join(value.split())
+    return line if len(line) <= LONGEST_TEXT else line[: LONGEST_TEXT - 1] + "…"

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from qbsf_pipeline.cli.output import cell, print_json
@@ -118,6 +119,19 @@ def test_in_an_empty_home_every_question_has_an_answer() -> None:
     assert query.code == 1
     assert query.err.startswith("there is no snapshot yet at ")
     assert query.err.endswith(": run qbsf sync (or qbsf demo) first\n")
+
+
+def test_a_query_keeps_each_row_on_one_line_and_says_what_it_cut_off(tmp_path: Path) -> None:
+    snapshot = tmp_path / "home" / "published" / "qbsf.duckdb"
+    snapshot.parent.mkdir(parents=True)
+    with duckdb.connect(snapshot) as connection:
+        connection.execute("CREATE TABLE notes AS SELECT 7 AS id, repeat('word ', 100) || chr(10) || 'end' AS note")
+    columns = ", ".join(["id", *(f"note AS note_{number}" for number in range(5))])
+    ran = qbsf("query", f"SELECT {columns} FROM notes")
+    (row,) = [line for line in ran.out.splitlines() if line.startswith(" 7")]
+    assert row.count("…") == 5
+    assert "Long texts are cut off; --json prints them whole." in ran.out
+    assert qbsf("query", "SELECT note FROM notes", "--json").json == [{"note": "word " * 100 + "\nend"}]
 
 
 def test_a_state_database_of_a_newer_program_is_refused_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
