@@ -3,7 +3,7 @@
 from qbsf_pipeline.customers.matching.assets import REVIEWS_PAGE_KEY
 from qbsf_pipeline.customers.matching.plan import MATCHES
 from qbsf_pipeline.flows.automation import Flow
-from qbsf_pipeline.invoices.assets import PENDING_KEY, PUSHED_KEY
+from qbsf_pipeline.flows.writing import pending_key, pushed_key
 from qbsf_pipeline.invoices.checks import plan_gates
 from qbsf_pipeline.invoices.plan import DEALS, FLOW, NOTES, PLAN, REFUSALS
 from qbsf_pipeline.invoices.tell import untold
@@ -14,8 +14,8 @@ INVOICES = Flow(
     derived=[table_key(MATCHES)],
     planned=[table_key(table) for table in (PLAN, DEALS, REFUSALS, NOTES)],
     plan_gates=plan_gates,
-    pending=PENDING_KEY,
-    pushed=PUSHED_KEY,
+    pending=pending_key(FLOW),
+    pushed=pushed_key(FLOW),
     after=[REVIEWS_PAGE_KEY],
     untold=lambda opened: len(untold(opened.state)),
 )
