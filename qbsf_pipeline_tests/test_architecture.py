@@ -21,7 +21,11 @@ PURE_MODULES = {
     "invoices": "bill_to history items lines messages payloads terms validation",
     "payments": "changes documents fingerprints inputs keys messages settling stages tables telling",
     "receivables": "applications deals identities owed status tables",
-    "reconciliation": "cases chart classes deciding facts inputs line_facts page sections settled tables wording",
+    "reconciliation": (
+        "cases chart classes closing deciding decisions facts inputs line_facts messages months packing page places report sections "
+        "settled still_open tables wording"
+    ),
+    "reporting": "heads",
 }
 PURE = (
     *PACKAGE.rglob("plan.py"),
