@@ -22,8 +22,8 @@ PURE_MODULES = {
     "payments": "changes documents fingerprints inputs keys messages settling stages tables telling",
     "receivables": "applications deals identities owed status tables",
     "reconciliation": (
-        "cases chart classes closing deciding decisions facts inputs line_facts messages months packing page places report sections "
-        "settled still_open tables wording"
+        "cases chart classes closing deciding decisions facts inputs line_facts messages months packing page places report "
+        "sections settled still_open tables wording"
     ),
     "reporting": "heads",
 }
