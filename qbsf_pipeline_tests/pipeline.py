@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,13 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pytest
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.execute_in_process import core_execute_in_process, merge_run_tags
 from dagster._core.storage.defs_state.base import set_defs_state_storage
 from dagster._core.storage.event_log import InMemoryEventLogStorage
 from sqlalchemy import Connection
 
+from qbsf_pipeline.flows.source_gates import source_gates
 from qbsf_pipeline.resources import Doors
 from qbsf_pipeline.sandbox.server import SandboxControl, SandboxProcess
 from qbsf_pipeline.settings import Environment, Settings, load_settings
@@ -39,7 +42,19 @@ _SHOWN_ONLY = {
     dg.DagsterEventType.STEP_OUTPUT,
     dg.DagsterEventType.RESOURCE_INIT_STARTED,
     dg.DagsterEventType.RESOURCE_INIT_SUCCESS,
+    dg.DagsterEventType.LOGS_CAPTURED,
+    dg.DagsterEventType.HANDLED_OUTPUT,
+    dg.DagsterEventType.LOADED_INPUT,
 }
+#: Raw tables whose materializations somebody asks for: those that carry gates.
+_ASKED_FOR = {key.asset_key for key in source_gates.check_keys}
+
+
+def _is_shown_only(event: dg.EventLogEntry) -> bool:
+    if event.dagster_event_type is not dg.DagsterEventType.ASSET_MATERIALIZATION:
+        return event.dagster_event_type in _SHOWN_ONLY
+    key = event.dagster_event.asset_key if event.dagster_event is not None else None
+    return key is not None and key.path[0] in ("salesforce", "quickbooks") and key not in _ASKED_FOR
 
 
 class _HeldEventLog(InMemoryEventLogStorage):
@@ -60,7 +75,7 @@ class _HeldEventLog(InMemoryEventLogStorage):
                     yield self._held_conn
 
     def store_event(self, event: dg.EventLogEntry) -> None:
-        if event.dagster_event_type not in _SHOWN_ONLY:
+        if not _is_shown_only(event):
             super().store_event(event)
 
     def has_table(self, table_name: str) -> bool:
@@ -104,6 +119,7 @@ class Pipeline:
         self._patch = patch
         self._doors: Doors | None = None
         self._built: tuple[Settings, dg.Definitions] | None = None
+        self._jobs: dict[tuple[str, frozenset[dg.AssetKey]], dg.JobDefinition] = {}
         home.mkdir(parents=True, exist_ok=True)
         clear_environment(patch)
         for name, value in (sandbox.environment() if sandbox is not None else {}).items():
@@ -146,6 +162,7 @@ class Pipeline:
         settings = self.settings
         if self._built is None or self._built[0] != settings:
             self._built = settings, build(settings, console_level="CRITICAL")
+            self._jobs.clear()
         return self._built[1]
 
     def run(self, job: str, *only: str, full: bool = False, tags: dict[str, str] | None = None) -> dg.ExecuteInProcessResult:
@@ -153,21 +170,37 @@ class Pipeline:
         config: dict[str, Any] = {"loggers": {"console": {}}}
         if full:
             config["ops"] = {op: {"config": {"full": True}} for op in ("pull_salesforce", "pull_quickbooks")}
-        return self.definitions.resolve_job_def(job).execute_in_process(
-            run_config=config,
-            instance=self.instance,
-            tags=tags,
-            raise_on_error=False,
-            asset_selection=[dg.AssetKey(key.split("/")) for key in only] or None,
-        )
+        return self._execute(job, config, only, tags)
 
     def run_as_of(self, job: str, plan: str, day: str, *only: str) -> dg.ExecuteInProcessResult:
         """Run ``only`` these assets of a job, with a day that counts as today for the op ``plan``."""
-        return self.definitions.resolve_job_def(job).execute_in_process(
-            run_config={"loggers": {"console": {}}, "ops": {plan: {"config": {"as_of": day}}}},
+        return self._execute(job, {"loggers": {"console": {}}, "ops": {plan: {"config": {"as_of": day}}}}, only)
+
+    def _execute(
+        self, name: str, config: dict[str, Any], only: Sequence[str], tags: dict[str, str] | None = None
+    ) -> dg.ExecuteInProcessResult:
+        """What ``JobDefinition.execute_in_process`` does, but that a job is cut down and described once and not for each run."""
+        job = self.definitions.resolve_job_def(name)
+        chosen = frozenset(dg.AssetKey(key.split("/")) for key in only)
+        if (name, chosen) not in self._jobs:
+            self._jobs[name, chosen] = job.as_ephemeral_job(
+                resource_defs={}, input_values={}, asset_selection=list(chosen) or None
+            )
+        return core_execute_in_process(
+            job=InMemoryJob(job_def=self._jobs[name, chosen]),
+            run_config=config,
             instance=self.instance,
+            output_capturing_enabled=True,
             raise_on_error=False,
-            asset_selection=[dg.AssetKey(key.split("/")) for key in only],
+            run_tags=merge_run_tags(
+                job_def=job,
+                partition_key=None,
+                tags=tags,
+                asset_selection=list(chosen),
+                instance=self.instance,
+                run_config=config,
+            ),
+            asset_selection=chosen,
         )
 
     def tick(self, sensor: str) -> dg.RunRequest | dg.SkipReason:

@@ -54,11 +54,11 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
             return done
 
         plan = ran("plan", "--json", QBSF_MODE="dry_run")
-        first = ran("sync", "--json")
+        first = ran("sync", "--flow", "invoices", "--json")
         plan_shown = qbsf("plan")
         chosen = next(write for write in plan.json["writes"] if write["operation"] == "create_invoice")
         approved = qbsf("approve", chosen["plan_id"], "--reason", "looks right", "--json")
-        second = ran("sync", "--json")
+        second = ran("sync", "--flow", "invoices", "--json")
         live = ran("sync", QBSF_MODE="live")
         again = ran("sync", QBSF_MODE="live")
         yield Story(home, sandbox, first, plan, plan_shown, chosen, approved, second, live, again, invoices)

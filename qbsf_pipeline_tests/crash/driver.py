@@ -3,7 +3,8 @@
 Reads one JSON order a line from stdin and answers each with one line. A pass that was forked runs what `qbsf sync` runs; it
 may be told to strike at a boundary (a named function, before it is called or after it has returned): to kill itself with
 SIGKILL there, or to have something done at the sandbox by then, as a person would. Nothing else of the program is changed,
-but for waits, which are cut short.
+but for waits, which are cut short, and for the reporting tables, which follow from what is proved here and are half of a pass:
+jobs go without them unless the order says otherwise.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ LONGEST_SLEEP_SECONDS = 0.05
 IMPORTED_ONCE = (
     "qbsf_pipeline.cli.passes",
     "qbsf_pipeline.cli.sync",
+    "qbsf_pipeline.cli.month_end",
     "polars",
     "duckdb",
     "pyarrow",
@@ -93,6 +95,14 @@ def _cut_waits_short() -> None:
     delivery._LONGEST_WAIT = timedelta(seconds=1)
 
 
+def _leave_reporting_out() -> None:
+    import dagster
+
+    from qbsf_pipeline import definitions
+
+    definitions._REPORTING = dagster.AssetSelection.assets()
+
+
 def _run(order: dict[str, Any]) -> NoReturn:
     """The forked process: one command, its result written to a file."""
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -104,6 +114,8 @@ def _run(order: dict[str, Any]) -> NoReturn:
     try:
         os.environ.clear()
         os.environ.update(order["environment"])
+        if not order["reporting"]:
+            _leave_reporting_out()
         for strike in order["strikes"]:
             _set_up(strike)
         commands = {

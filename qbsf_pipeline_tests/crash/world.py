@@ -122,6 +122,10 @@ class Running:
         """What it reported."""
         code = self.code()
         assert code == 0, self.log.read_text()[-4000:]
+        return self.found()
+
+    def found(self) -> dict[str, Any]:
+        """The report of one that has ended."""
         found: dict[str, Any] = json.loads(self.result.read_text())
         return found
 
@@ -132,6 +136,7 @@ class Installation:
 
     Attributes:
         flows: what a pass runs; all flows where there is none.
+        reporting: whether a pass makes the reporting tables, too.
     """
 
     driver: Driver
@@ -140,6 +145,7 @@ class Installation:
     home: Path
     runs: int = 0
     flows: tuple[str, ...] = ("invoices",)
+    reporting: bool = False
 
     @property
     def state_file(self) -> Path:
@@ -159,6 +165,7 @@ class Installation:
             "strikes": [strike.order() for strike in strikes],
             "command": command,
             "flows": list(self.flows),
+            "reporting": self.reporting,
             "result": str(result),
             "log": str(log),
         }
@@ -172,7 +179,9 @@ class Installation:
         """A pass that is killed at a boundary, and did reach it."""
         running = self.start(strike, command=command)
         code = running.code()
-        assert code == -signal.SIGKILL, f"{strike} was not reached (exit {code}): {running.log.read_text()[-3000:]}"
+        if code == 0:
+            raise AssertionError(f"{strike} was not reached: {shown(running.found())}")
+        assert code == -signal.SIGKILL, f"exit {code} before {strike}: {running.log.read_text()[-3000:]}"
 
     def killed_when(self, happened: Callable[[], bool]) -> None:
         """A pass that is killed from outside as soon as something has happened."""
@@ -206,7 +215,7 @@ class Installation:
     def copy(self, home: Path) -> Installation:
         """The same installation in another folder, such as from a backup."""
         shutil.copytree(self.home, home)
-        return Installation(self.driver, self.control, dict(self.environment), home, self.runs, self.flows)
+        return Installation(self.driver, self.control, dict(self.environment), home, self.runs, self.flows, self.reporting)
 
 
 def shown(report: Mapping[str, Any]) -> str:

@@ -87,9 +87,12 @@ def test_a_closed_gate_of_one_flow_stops_that_flow_only(pipeline: Pipeline, flow
         enqueue(pipeline, one)
     for key in flow.plan_gates.check_keys:
         check_ran(pipeline, key, passed=False)
-        assert closed_gate(pipeline.instance, flow) == f"check {key.name} is closed: Something is wrong."
-        assert ticks(pipeline) == {one.name: one is not flow for one in FLOWS}
+        closed = {one.name: closed_gate(pipeline.instance, one) for one in FLOWS}
+        assert closed == {one.name: f"check {key.name} is closed: Something is wrong." if one is flow else None for one in FLOWS}
         check_ran(pipeline, key)
+    check_ran(pipeline, max(flow.plan_gates.check_keys), passed=False)
+    assert ticks(pipeline) == {one.name: one is not flow for one in FLOWS}
+    check_ran(pipeline, max(flow.plan_gates.check_keys))
     assert ticks(pipeline) == {one.name: True for one in FLOWS}
 
 
@@ -99,8 +102,11 @@ def test_a_closed_gate_over_what_was_pulled_stops_every_flow(pipeline: Pipeline)
         enqueue(pipeline, flow)
     for key in source_gates.check_keys:
         check_ran(pipeline, key, passed=False)
-        assert ticks(pipeline) == {flow.name: False for flow in FLOWS}
+        assert all(closed_gate(pipeline.instance, flow) for flow in FLOWS), key
         check_ran(pipeline, key)
+    assert ticks(pipeline) == {flow.name: True for flow in FLOWS}
+    check_ran(pipeline, max(source_gates.check_keys), passed=False)
+    assert ticks(pipeline) == {flow.name: False for flow in FLOWS}
 
 
 def test_a_newer_plan_of_one_flow_says_nothing_about_another(pipeline: Pipeline) -> None:

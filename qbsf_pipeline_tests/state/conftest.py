@@ -49,17 +49,40 @@ def postgresql_server():
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def ready_home(tmp_path_factory):
+    """A home whose SQLite database has every table: to be copied, for making them takes longer than most tests."""
+    home = tmp_path_factory.mktemp("ready") / "home"
+    State.open(f"sqlite:///{home / 'state.sqlite'}", home).close()
+    return home
+
+
+@pytest.fixture(scope="session")
+def ready_database(postgresql_server, tmp_path_factory):
+    """The name of a PostgreSQL database that has every table: a template for others."""
+    admin = create_engine(f"postgresql://qbsf@/postgres?host={postgresql_server}", isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text("CREATE DATABASE ready"))
+    admin.dispose()
+    State.open(f"postgresql://qbsf@/ready?host={postgresql_server}", tmp_path_factory.mktemp("ready")).close()
+    return "ready"
+
+
 @pytest.fixture(params=DATABASES)
 def place(request, tmp_path):
-    """An empty place for a state database, once for each kind of database."""
+    """A place for a state database, once for each kind of database; empty, unless the test asks for the state itself."""
+    ready = "state" in request.fixturenames
     if request.param == "sqlite":
+        if ready:
+            shutil.copytree(request.getfixturevalue("ready_home"), tmp_path / "home")
         yield Place(f"sqlite:///{tmp_path / 'home' / 'state.sqlite'}", tmp_path / "home")
         return
     server = request.getfixturevalue("postgresql_server")
+    template = f" TEMPLATE {request.getfixturevalue('ready_database')}" if ready else ""
     name = f"state_{os.getpid()}_{abs(hash(request.node.nodeid))}"
     admin = create_engine(f"postgresql://qbsf@/postgres?host={server}", isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(f"CREATE DATABASE {name}{template}"))
     yield Place(f"postgresql://qbsf@/{name}?host={server}", tmp_path / "home")
     with admin.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))

@@ -1,6 +1,7 @@
 """What may happen to a row of the ledger, on both kinds of database."""
 
 import multiprocessing
+import shutil
 from dataclasses import fields, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -343,8 +344,9 @@ _STEPS = st.lists(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=_STEPS)
-def test_whatever_happens_a_key_is_finished_at_most_once(tmp_path_factory, steps):
-    home = tmp_path_factory.mktemp("state")
+def test_whatever_happens_a_key_is_finished_at_most_once(tmp_path_factory, ready_home, steps):
+    home = tmp_path_factory.mktemp("state") / "home"
+    shutil.copytree(ready_home, home)
     with State.open(f"sqlite:///{home / 'state.sqlite'}", home) as state:
         done: dict[str, str] = {}
         starts_after_done = []
