@@ -247,7 +247,8 @@ class SalesforceRules(_Section):
     """Where things are kept in the org.
 
     ``currency`` is used when the org does not tell its default currency; ``bill_to_roles`` are values of
-    OpportunityContactRole.Role, in order, compared without case.
+    OpportunityContactRole.Role, in order, compared without case. ``cpq_quote`` and ``cpq_quote_line`` name fields of an org that
+    keeps something elsewhere than the package SBQQ does: column of the raw table -> API name.
     """
 
     opportunity: OpportunityFields
@@ -256,6 +257,8 @@ class SalesforceRules(_Section):
     bill_to_roles: list[str]
     product_item_field: str
     product_class_field: str
+    cpq_quote: dict[str, Text]
+    cpq_quote_line: dict[str, Text]
 
 
 class PullRules(_Section):
@@ -318,6 +321,60 @@ class ItemRules(_Section):
     default_item: str
     income_account: str
     products: dict[str, str]
+
+
+class RecurringRules(_Section):
+    """How deals are billed period by period.
+
+    Attributes:
+        sources: where the schedule of a line is looked for, in this order.
+        line_frequency_field: API name of a field of OpportunityLineItem, as the three after it; empty for none.
+        missed_after_days: whole days after its day from which a period counts as missed.
+        line_text: may use ``{covers_from}`` and ``{covers_to}``.
+        template_days: whole days.
+        frequencies: the org's own words, compared without case.
+    """
+
+    enabled: bool
+    bill_by: Literal["schedule", "template"]
+    sources: Annotated[tuple[Literal["revenue_schedule", "line", "deal"], ...], Field(min_length=1)]
+    line_frequency_field: str
+    line_periods_field: str
+    line_start_date_field: str
+    line_end_date_field: str
+    without_start: Literal["refuse", "close_date"]
+    billed: Literal["in_advance", "in_arrears"]
+    remainder: Literal["first", "last"]
+    one_time_lines: Literal["first_period", "separate"]
+    unmarked_lines: Literal["recurring", "one_time"]
+    one_time_products: tuple[Text, ...]
+    recurring_products: tuple[Text, ...]
+    one_time_families: tuple[Text, ...]
+    recurring_families: tuple[Text, ...]
+    catch_up: Literal["all", "one_per_day", "ask"]
+    missed_after_days: Annotated[int, Field(ge=0, le=31)]
+    invoice_date: Literal["due_day", "today"]
+    line_text: str
+    template_days: Annotated[int, Field(ge=0, le=14)]
+    frequencies: dict[str, Literal["one_time", "monthly", "quarterly", "semiannual", "annual"]]
+
+
+class CpqRules(_Section):
+    """How the quotes of Salesforce CPQ become lines of a deal.
+
+    Attributes:
+        statuses: compared without case; empty for any.
+        quote_decides: values of the quote that come before those of the deal and its account.
+    """
+
+    lines_from: Literal["primary_quote", "opportunity_products"]
+    without_primary_quote: Literal["products", "refuse"]
+    statuses: tuple[Text, ...]
+    total: Literal["net", "customer", "partner"]
+    bundled_lines: Literal["keep", "fold", "drop"]
+    quote_discount: Literal["spread", "refuse"]
+    quote_decides: tuple[Literal["payment_terms", "bill_to", "billing_frequency", "start_date"], ...]
+    term_unit: Literal["month", "day"]
 
 
 class MatchingRules(_Section):
@@ -589,6 +646,8 @@ class Rules(_Section):
     invoices: InvoiceRules
     tax: TaxRules
     items: ItemRules
+    recurring: RecurringRules
+    cpq: CpqRules
     customers: CustomerRules
     payments: PaymentRules
     aging: AgingRules
