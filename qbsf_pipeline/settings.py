@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
@@ -552,6 +553,19 @@ class PaymentRules(_Section):
 DaysPastDue = Annotated[int, Field(ge=1, le=3650)]
 
 
+def bucket_names(edges: Sequence[int]) -> tuple[str, ...]:
+    """The names of the ageing buckets in order, as Salesforce's picklist has them.
+
+    Args:
+        edges: the last day of each bucket but the last one, rising.
+
+    >>> bucket_names([30, 60, 90])
+    ('Current', '1-30', '31-60', '61-90', '90+')
+    """
+    between = (f"{low + 1}-{high}" for low, high in pairwise((0, *edges)))
+    return ("Current", *between, f"{edges[-1]}+")
+
+
 class AgingRules(_Section):
     """How old what is still open is, and what follows from it. Days are whole days; past due begins the day after the due date.
 
@@ -581,6 +595,32 @@ class AgingRules(_Section):
         if any(one >= other for one, other in pairwise(value)):
             raise ValueError("must be days that rise, such as [30, 60, 90]")
         return value
+
+
+class ReconciliationRules(_Section):
+    """Month end: what counts as a difference, and how long nobody is asked about one. Amounts are in the document's currency.
+
+    Attributes:
+        rounding_per_line, rounding_least: a difference up to so much for each line, or up to the least, is rounding.
+        tolerance_share, tolerance_least: what is nearly the amount: this share of it, or the least.
+        exchange_tolerance: share by which an invoice in another currency may be off the rate.
+        grace_days: days after the close date until an invoice is expected where nothing is known of the deal.
+        late_after_days: days from the close date to an invoice of a later month from which it is called late.
+        partly_invoiced_days: days after the last part was invoiced until somebody is asked about the rest.
+        fee_items: names of QuickBooks items that are fees, compared without case.
+        deposit_words: words in a line's item or description that tell a deposit, compared without case.
+    """
+
+    rounding_per_line: Annotated[Decimal, Field(ge=0, le=1)]
+    rounding_least: Annotated[Decimal, Field(ge=0, le=100)]
+    tolerance_share: Annotated[Decimal, Field(ge=0, le=1)]
+    tolerance_least: Annotated[Decimal, Field(ge=0)]
+    exchange_tolerance: Annotated[Decimal, Field(ge=0, le=1)]
+    grace_days: Annotated[int, Field(ge=0, le=365)]
+    late_after_days: Annotated[int, Field(ge=0, le=365)]
+    partly_invoiced_days: Annotated[int, Field(ge=0, le=3650)]
+    fee_items: list[Text]
+    deposit_words: list[Text]
 
 
 class GateRules(_Section):
@@ -634,7 +674,22 @@ class ScheduleRules(_Section):
     sandbox_push_every_seconds: Annotated[int, Field(ge=5)]
     full_pull_cron: Text
     sweep_cron: Text
+    keep_runs_days: Annotated[int, Field(ge=1)]
+    keep_quiet_runs_days: Annotated[int, Field(ge=1)]
+    month_end_at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+    holidays: tuple[str, ...]
     dagster_url: str
+
+    @field_validator("holidays")
+    @classmethod
+    def _days(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for day in value:
+            try:
+                # A leap year, so that 02-29 is a day of each year that has it.
+                date.fromisoformat(day if len(day) > 5 else f"2024-{day}")
+            except ValueError as error:
+                raise ValueError("must be days such as 2026-04-03, or 01-01 for each year") from error
+        return value
 
 
 class Rules(_Section):
@@ -651,6 +706,7 @@ class Rules(_Section):
     customers: CustomerRules
     payments: PaymentRules
     aging: AgingRules
+    reconciliation: ReconciliationRules
     gates: GateRules
     push: PushRules
     slack: SlackRules
@@ -687,14 +743,21 @@ def load_settings() -> Settings:
     Raises:
         ConfigurationError: one line for each wrong value.
     """
-    found = {key: value for key, value in os.environ.items() if value != ""}
+    names = Environment.model_fields
+    environment = _environment(tuple((key, value) for key, value in os.environ.items() if key.lower() in names))
+    return Settings(environment=environment, rules=load_rules(environment.qbsf_config))
+
+
+@lru_cache(maxsize=8)
+def _environment(variables: tuple[tuple[str, str], ...]) -> Environment:
+    """Every step asks for the settings, and they hardly ever change within a process."""
+    found = {key: value for key, value in variables if value != ""}
     try:
-        environment = Environment.model_validate(
+        return Environment.model_validate(
             {name: found[name.upper()] for name in Environment.model_fields if name.upper() in found}
         )
     except ValidationError as error:
         raise ConfigurationError([_line(problem, str.upper) for problem in error.errors()]) from error
-    return Settings(environment=environment, rules=load_rules(environment.qbsf_config))
 
 
 def load_rules(overrides: Path | None = None, tried: Path | None = None) -> Rules:
@@ -703,16 +766,25 @@ def load_rules(overrides: Path | None = None, tried: Path | None = None) -> Rule
     Raises:
         ConfigurationError: the file is missing or not TOML, or one line for each wrong key or value.
     """
-    packaged = resources.files("qbsf_pipeline").joinpath("rules.toml").read_text(encoding="utf-8")
-    values = tomllib.loads(packaged, parse_float=Decimal)
+    packaged = resources.files("qbsf_pipeline").joinpath("rules.toml").read_bytes()
+    files = [("the packaged rules", "rules.toml", packaged)]
     for option, path in (("QBSF_CONFIG", overrides), ("--rules", tried)):
         if path is None:
             continue
         try:
-            with path.open("rb") as file:
-                values = _laid_over(values, tomllib.load(file, parse_float=Decimal))
+            files.append((option, str(path), path.read_bytes()))
         except OSError as error:
             raise ConfigurationError([f"{option}: cannot read {path}: {error.strerror}"]) from error
+    return _rules(tuple(files))
+
+
+@lru_cache(maxsize=8)
+def _rules(files: tuple[tuple[str, str, bytes], ...]) -> Rules:
+    """The rules of files, (option, path, content) each, where a later one is laid over those before."""
+    values: dict[str, Any] = {}
+    for option, path, content in files:
+        try:
+            values = _laid_over(values, tomllib.loads(content.decode(), parse_float=Decimal))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigurationError([f"{option}: {path} is not TOML: {error}"]) from error
     try:

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
+import pytest
+from dagster._core.storage.defs_state.base import set_defs_state_storage
 from hypothesis import settings
 
 # The same examples on every run, so that what passed here passes there. To look for new ones: HYPOTHESIS_PROFILE=explore.
 settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("explore", max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+@pytest.fixture(autouse=True)
+def no_instance_of_another_test() -> Iterator[None]:
+    """Dagster keeps the newest instance of a process in a variable; what another test left there may be gone already."""
+    with set_defs_state_storage(None):
+        yield
