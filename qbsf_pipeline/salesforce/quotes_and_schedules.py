@@ -23,7 +23,6 @@ CPQ_QUOTE = raw_table(
         Column("type", pl.String, "Quote, Amendment or Renewal", "SBQQ__Type__c"),
         Column("net_amount", RATE, "What its lines come to at net prices, quote's currency", "SBQQ__NetAmount__c"),
         Column("customer_amount", RATE, "The same at customer prices, before partner discounts", "SBQQ__CustomerAmount__c"),
-        Column("partner_amount", RATE, "The same at partner prices", "SBQQ__PartnerAmount__c"),
         Column("additional_discount_amount", RATE, "Discount on the quote, an amount", "SBQQ__AdditionalDiscountAmount__c"),
         Column("start_date", pl.Date, "First day of its subscriptions", "SBQQ__StartDate__c"),
         Column("end_date", pl.Date, "Last day of its subscriptions", "SBQQ__EndDate__c"),
@@ -69,7 +68,10 @@ CPQ_QUOTE_LINE = raw_table(
         Column("charge_type", pl.String, "One-Time, Recurring or Usage", "SBQQ__ChargeType__c"),
         Column("billing_type", pl.String, "Advance or Arrears", "SBQQ__BillingType__c"),
         Column(
-            "billing_frequency", pl.String, "Monthly, Quarterly, Semiannual, Annual, Invoice Plan", "SBQQ__BillingFrequency__c"
+            "billing_frequency",
+            pl.String,
+            "Monthly, Quarterly, Semiannual, Annual, One-Time, Usage or Invoice Plan",
+            "SBQQ__BillingFrequency__c",
         ),
         Column("start_date", pl.Date, "Its own first day, where it differs", "SBQQ__StartDate__c"),
         Column("end_date", pl.Date, "Its own last day, where it differs", "SBQQ__EndDate__c"),
