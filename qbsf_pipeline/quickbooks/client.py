@@ -319,7 +319,8 @@ class QuickBooksClient:
     def recurring_templates(self) -> list[dict[str, Any]]:
         """Every recurring template that makes invoices, in the form of :func:`.templates.unwrapped`: also to find, by its name,
         what a lost answer may have created. No order is asked for: none is documented for templates."""
-        return self.query_all(templates.ENTITY, list_entity=False, where="Type = 'Invoice'", order="")
+        found = self.query_all(templates.ENTITY, list_entity=False, where="Type = 'Invoice'", order="")
+        return [template for template in found if template.get(templates.TYPE) in (None, "Invoice")]
 
     def aged_receivables(self, report_date: date) -> dict[str, Any]:
         """QuickBooks' own report of what is owed at the end of a day, as it answers: one read, however long. Payments dated

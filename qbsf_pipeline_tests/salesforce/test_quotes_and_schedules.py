@@ -86,10 +86,19 @@ def test_lines_of_a_changed_quote_are_read_whole(pulling: Pulling) -> None:
     table = next(each for each in pulling().tables if each.table.name == "cpq_quote_line")
     assert (table.complete, table.scope) == (False, ("quote_id", (quote,)))
     assert set(pulling.warehouse.live("cpq_quote_line")) == {lines[1]}
-    pulling.org.later(hours=1)
-    pulling.org.put("SBQQ__QuoteLine__c", {"Id": lines[1], "SBQQ__Description__c": "changed by itself"})
+
+
+def test_lines_of_a_quote_are_read_whole_when_only_one_of_them_changed(pulling: Pulling) -> None:
+    made = a_deal(pulling.org)
+    _, lines = quoted(pulling.org, made)
     pulling()
-    assert pulling.warehouse.live("cpq_quote_line")[lines[1]]["description"] == "changed by itself"
+    pulling.org.later(hours=1)
+    # Neither changes what the quote comes to, so nothing of the quote itself changes.
+    sandbox.delete_record(pulling.org.store, pulling.org.clock, "SBQQ__QuoteLine__c", lines[1], hard=True)
+    pulling.org.put("SBQQ__QuoteLine__c", {"Id": lines[0], "SBQQ__Description__c": "changed by itself"})
+    pulling()
+    found = pulling.warehouse.live("cpq_quote_line")
+    assert {key: row["description"] for key, row in found.items()} == {lines[0]: "changed by itself"}
 
 
 def test_a_schedule_that_was_made_anew_replaces_the_old_one(pulling: Pulling) -> None:
@@ -103,6 +112,18 @@ def test_a_schedule_that_was_made_anew_replaces_the_old_one(pulling: Pulling) ->
     new = scheduled(pulling.org, made.lines[0], ("2026-04-15", "60"), ("2026-05-15", "40"))
     pulling()
     assert set(pulling.warehouse.live("opportunity_line_item_schedule")) == {*new, *others}
+
+
+def test_a_schedule_that_was_taken_away_is_gone(pulling: Pulling) -> None:
+    made = a_deal(pulling.org)
+    rows = scheduled(pulling.org, made.lines[0], ("2026-04-01", "60"), ("2026-05-01", "40"))
+    pulling()
+    pulling.org.later(hours=1)
+    for row in rows:
+        sandbox.delete_record(pulling.org.store, pulling.org.clock, "OpportunityLineItemSchedule", row, hard=True)
+    pulling()
+    assert pulling.warehouse.live("opportunity_line_item_schedule") == {}
+    assert pulling.warehouse.live("opportunity_line_item")[made.lines[0]]["has_revenue_schedule"] is False
 
 
 def test_a_row_of_a_schedule_that_only_moved_is_read(pulling: Pulling) -> None:
