@@ -136,12 +136,12 @@ def gather(
         events = read_table(connection, payments.EVENTS) if payments.FLOW in flows else payments.EVENTS.empty()
         totals = read_table(connection, aging.TOTALS) if aging.FLOW in flows else aging.TOTALS.empty()
     done = state.ledger.done_since(begun)
-    sent = {entry.opportunity_id: entry for entry in done if entry.operation == "send_invoice"}
+    sent = {key: entry for entry in done if entry.operation == "send_invoice" for key in entry.depends_on}
     invoices = []
     for entry in done:
         if entry.operation != "create_invoice":
             continue
-        mailed = sent.get(entry.opportunity_id)
+        mailed = sent.get(entry.key)
         invoice = parse_json((mailed or entry).result or "{}")
         invoices.append(
             {
@@ -250,6 +250,7 @@ def show(report: PassReport, settings: Settings) -> None:
         "invoiced before": report.deals.get("invoiced", 0),
         "refused": report.deals.get("refused", 0),
         "waiting for a customer match": report.deals.get("waiting", 0),
+        "billed by period, nothing due": report.deals.get("scheduled", 0),
         "before go-live": report.deals.get("before_go_live", 0),
     }
     say("  " + " · ".join(f"{number} {name}" for name, number in parts.items() if number))

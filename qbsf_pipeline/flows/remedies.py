@@ -48,6 +48,7 @@ _WHAT: dict[str, str] = {
     "create_item": "QuickBooks refused to create the item",
     "create_invoice": "QuickBooks refused the invoice",
     "send_invoice": "The invoice stands in QuickBooks, but it could not be e-mailed",
+    "change_schedule": "The billing schedule was changed by something else first",
     "write_back_account": "Salesforce refused to store the customer id on the account",
     "write_back_opportunity": "The invoice stands in QuickBooks, but Salesforce refused to store it on the deal",
     "update_customer": "QuickBooks refused the change of the customer",

@@ -15,8 +15,8 @@ from qbsf_pipeline.customers.matching.tell import tell_reviews
 from qbsf_pipeline.flows.approval import batch_of
 from qbsf_pipeline.flows.outages import tell_outages
 from qbsf_pipeline.flows.plan_assets import PlanConfig, plan_spec
-from qbsf_pipeline.flows.plans import company_today, kept_keys, planned_writes
-from qbsf_pipeline.flows.problems import entries_to_tell, tell_problems
+from qbsf_pipeline.flows.plans import company_today, company_zone, kept_keys, planned_writes
+from qbsf_pipeline.flows.problems import entries_to_tell, record_link, tell_problems
 from qbsf_pipeline.invoices.plan import (
     DEALS,
     FLOW,
@@ -31,7 +31,10 @@ from qbsf_pipeline.invoices.plan import (
     plan_invoices,
 )
 from qbsf_pipeline.invoices.push import PushContext, PushOutcome, push
+from qbsf_pipeline.invoices.recurring.tables import BILLING_SCHEDULE_LINES, BILLING_SCHEDULES
 from qbsf_pipeline.invoices.references import DocumentNumbers, highest_number
+from qbsf_pipeline.invoices.schedule_messages import question_messages, stopped_messages
+from qbsf_pipeline.invoices.schedule_tables import SCHEDULE_AGREEMENTS, agreed_schedules
 from qbsf_pipeline.invoices.tell import WORDS, problems_of, tell_invoices
 from qbsf_pipeline.invoices.validation import CUSTOMER_IN_REVIEW
 from qbsf_pipeline.money import parse_json
@@ -39,6 +42,8 @@ from qbsf_pipeline.progress import progress
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.resources import WAREHOUSE_POOL, Doors, DoorsResource, WarehouseResource
 from qbsf_pipeline.salesforce import objects as salesforce
+from qbsf_pipeline.salesforce.quotes_and_schedules import CPQ_QUOTE, CPQ_QUOTE_LINE, REVENUE_SCHEDULE
+from qbsf_pipeline.state.outbox import Message
 from qbsf_pipeline.state.reviews import ReviewCase
 from qbsf_pipeline.steps import deliver_messages, step, tell_back
 from qbsf_pipeline.warehouse.assets import OWNERS, table_key
@@ -58,6 +63,9 @@ _SALESFORCE_INPUTS = (
     salesforce.CONTACT,
     salesforce.OPPORTUNITY_CONTACT_ROLE,
     salesforce.ORGANIZATION,
+    REVENUE_SCHEDULE,
+    CPQ_QUOTE,
+    CPQ_QUOTE_LINE,
 )
 _QUICKBOOKS_INPUTS = (
     quickbooks.CUSTOMER,
@@ -91,6 +99,9 @@ _PLAN_DEPS = [table_key(table) for table in (*_SALESFORCE_INPUTS, *_QUICKBOOKS_I
         ),
         plan_spec(REFUSALS, "Deals that cannot be invoiced, one row for each reason, with what to do.", _PLAN_DEPS),
         plan_spec(NOTES, "What was mended by rule on the way, and told.", _PLAN_DEPS),
+        plan_spec(BILLING_SCHEDULES, "Every period of every deal that is billed period by period.", _PLAN_DEPS),
+        plan_spec(BILLING_SCHEDULE_LINES, "What each period bills of each line.", _PLAN_DEPS),
+        plan_spec(SCHEDULE_AGREEMENTS, "Billing schedules that are remembered from this plan on.", _PLAN_DEPS),
     ],
     pool=WAREHOUSE_POOL,
 )
@@ -116,14 +127,18 @@ def invoice_plan(
         )
         progress(f"looking at {inputs.opportunity.height} opportunities")
         plan = plan_invoices(inputs, opened.settings.rules, parameters)
-        tables = ((PLAN, plan.writes), (DEALS, plan.deals), (REFUSALS, plan.refusals), (NOTES, plan.notes))
+        tables = (
+            *((PLAN, plan.writes), (DEALS, plan.deals), (REFUSALS, plan.refusals), (NOTES, plan.notes)),
+            *((BILLING_SCHEDULES, plan.schedules), (BILLING_SCHEDULE_LINES, plan.schedule_lines)),
+            (SCHEDULE_AGREEMENTS, plan.agreements),
+        )
         with opened.warehouse.transaction() as connection:
             for table, frame in tables:
                 replace_rows(connection, table, frame)
         outcomes = dict(plan.deals.get_column("outcome").value_counts().iter_rows())
         report.counts = {"won deals": plan.deals.height, "writes": plan.writes.height, **outcomes}
     for table, frame in tables:
-        shown = frame.drop("payload", "decided_from", strict=False)
+        shown = frame.drop("payload", "decided_from", "schedule", strict=False)
         yield dg.MaterializeResult(
             asset_key=table_key(table), metadata={"dagster/row_count": frame.height, "preview": preview_of(shown)}
         )
@@ -131,7 +146,7 @@ def invoice_plan(
 
 @dg.asset(
     key=PENDING_KEY,
-    deps=[table_key(table) for table in (PLAN, DEALS, REFUSALS, MATCHES)],
+    deps=[table_key(table) for table in (PLAN, DEALS, REFUSALS, MATCHES, SCHEDULE_AGREEMENTS)],
     group_name="invoices",
     kinds={"sqlite"},
     owners=OWNERS,
@@ -153,12 +168,15 @@ def pending(context: dg.AssetExecutionContext, doors: DoorsResource, warehouse: 
             deals = read_table(connection, DEALS)
             matches = read_table(connection, MATCHES)
             questions = read_table(connection, CUSTOMER_REVIEWS)
+            agreements = read_table(connection, SCHEDULE_AGREEMENTS).to_dicts()
         writes = planned_writes(plan)
         batch = batch_of([write.plan_id for write in writes])
         cases = _cases(opened, questions, deals)
         with state.transaction():
             enqueued = state.ledger.enqueue(writes, batch, now)
             withdrawn = state.ledger.withdraw(FLOW, kept_keys(writes, state.ledger.waiting(FLOW), state.ledger.lookup), now)
+            state.billing_schedules.agree(agreed_schedules(agreements), now)
+            state.outbox.put(_schedule_messages(opened, plan, agreements), now)
             state.reviews.open_or_refresh(cases, now)
             state.reviews.close_missing([case.account_id for case in cases], now)
         if not state.ledger.waiting(FLOW) and not state.ledger.sending(FLOW):
@@ -208,6 +226,7 @@ def pushed(context: dg.AssetExecutionContext, doors: DoorsResource, warehouse: W
             "e-mailed": outcome.sent,
             "written back": outcome.written_back,
             "refused": outcome.refused,
+            "schedules changed": outcome.schedules,
             "held": len(outcome.held),
             "need a person": _tell_problems(opened),
         }
@@ -293,7 +312,12 @@ def _inputs(opened: Doors) -> InvoiceInputs:
             for table in _QUICKBOOKS_INPUTS
         }
         matches = read_table(connection, MATCHES)
-    ledger = [{name: row[name] for name in LEDGER} for row in state.ledger.outcomes(FLOW)]
+    zone = company_zone(quickbooks_frames["company_info"], salesforce_frames["organization"])
+    ledger = [
+        {"done_on": row["done_at"].astimezone(zone).date() if row["done_at"] else None}
+        | {name: row[name] for name in LEDGER if name != "done_on"}
+        for row in state.ledger.outcomes(FLOW)
+    ]
     links = [{"opportunity_id": link.opportunity_id, "invoice_id": link.invoice_id} for link in state.links.all_invoices()]
     return InvoiceInputs(
         **salesforce_frames,
@@ -302,7 +326,17 @@ def _inputs(opened: Doors) -> InvoiceInputs:
         ledger=pl.DataFrame(ledger, schema=LEDGER),
         invoice_links=pl.DataFrame(links, schema=INVOICE_LINKS),
         generations=pl.DataFrame(schema=GENERATIONS),
+        agreed_schedules=state.billing_schedules.all(),
+        decisions=state.approvals.decisions(),
     )
+
+
+def _schedule_messages(opened: Doors, plan: pl.DataFrame, agreements: Sequence[Mapping[str, Any]]) -> list[Message]:
+    """What finance is told of schedules: what stopped, and what waits for a person."""
+    questions = plan.filter(pl.col("operation") == "change_schedule").to_dicts()
+    url, channel = opened.salesforce.instance_url, opened.settings.environment.slack_finance_channel
+    links = {row["opportunity_id"]: record_link(url, row["opportunity_id"]) for row in (*agreements, *questions)}
+    return [*stopped_messages(agreements, channel, links), *question_messages(questions, channel, links)]
 
 
 def _remember_matches(opened: Doors, plan: pl.DataFrame, matches: pl.DataFrame, now: datetime) -> None:
@@ -342,6 +376,7 @@ def _push(opened: Doors) -> PushOutcome:
         numbers = read_table(connection, quickbooks.INVOICE, ["doc_number"]).get_column("doc_number").to_list()
         preferences = read_table(connection, quickbooks.PREFERENCES, ["book_close_date", "extracted_at"])
         planned = dict(read_table(connection, PLAN, ["key", "payload"]).iter_rows())
+        amounts = dict(read_table(connection, DEALS, ["opportunity_id", "amount"]).drop_nulls().iter_rows())
         watermarks = read_table(connection, WATERMARKS, ["table_name", "read_until"])
     read_until = watermarks.filter(pl.col("table_name") == "quickbooks.invoice").get_column("read_until").max()
 
@@ -371,6 +406,7 @@ def _push(opened: Doors) -> PushOutcome:
         document_numbers=DocumentNumbers(prefix, highest_number(numbers, prefix)),
         book_close_date=closed if isinstance(closed, date) else None,
         planned=planned,
+        deal_amounts=amounts,
         read_until=read_until if isinstance(read_until, datetime) else None,
         pulled_invoices=pulled_invoices,
         clock=opened.now,
