@@ -54,6 +54,8 @@ from qbsf_pipeline.warehouse.raw import WATERMARKS, upsert_rows
 PENDING_KEY = dg.AssetKey(["invoices", "pending"])
 PUSHED_KEY = dg.AssetKey(["invoices", "pushed"])
 PUSH_LOCK = "push invoices"
+#: What the plan step writes.
+PLANNED_TABLES = (PLAN, DEALS, REFUSALS, NOTES, BILLING_SCHEDULES, BILLING_SCHEDULE_LINES, SCHEDULE_AGREEMENTS)
 
 _SALESFORCE_INPUTS = (
     salesforce.OPPORTUNITY,
@@ -127,11 +129,8 @@ def invoice_plan(
         )
         progress(f"looking at {inputs.opportunity.height} opportunities")
         plan = plan_invoices(inputs, opened.settings.rules, parameters)
-        tables = (
-            *((PLAN, plan.writes), (DEALS, plan.deals), (REFUSALS, plan.refusals), (NOTES, plan.notes)),
-            *((BILLING_SCHEDULES, plan.schedules), (BILLING_SCHEDULE_LINES, plan.schedule_lines)),
-            (SCHEDULE_AGREEMENTS, plan.agreements),
-        )
+        frames = (plan.writes, plan.deals, plan.refusals, plan.notes, plan.schedules, plan.schedule_lines, plan.agreements)
+        tables = tuple(zip(PLANNED_TABLES, frames, strict=True))
         with opened.warehouse.transaction() as connection:
             for table, frame in tables:
                 replace_rows(connection, table, frame)
