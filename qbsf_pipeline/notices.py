@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from qbsf_pipeline.flows.messages import STOPPED, gate_message
+from qbsf_pipeline.flows.messages import NOT_MADE, STOPPED, gate_message
 from qbsf_pipeline.resources import Doors, DoorsResource, WarehouseResource
 from qbsf_pipeline.settings import Mode, ScheduleRules
 from qbsf_pipeline.slack.blocks import escape, link, section
@@ -100,7 +100,12 @@ def closed_checks(instance: dg.DagsterInstance, run_id: str) -> list[tuple[str, 
 
 
 def stopped_flows(instance: dg.DagsterInstance, run_id: str) -> list[str]:
-    """The flows that the closed checks of a run stand before: one flow's plan, or what every flow is made from."""
+    """The flows that the closed checks of a run stand before: one flow's plan, or what every flow is made from. A run that makes
+    the report of a month stops nothing else."""
+    run = instance.get_run_by_id(run_id)
+    flow = None if run is None else run.tags.get("qbsf/flow")
+    if flow in NOT_MADE:
+        return [flow]
     records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
     events = [record.event_log_entry.dagster_event for record in records]
     evaluations = [event.asset_check_evaluation_data for event in events if event is not None]

@@ -43,6 +43,12 @@ class WarehouseResource(DuckDBResource):
         with self.warehouse.connection() as connection:
             yield connection
 
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[WarehouseResource]:
+        """For as long as a run lasts, one step takes over the file from the one before."""
+        with self.warehouse.kept_open():
+            yield self
+
     @property
     def warehouse(self) -> Warehouse:
         """The warehouse itself, for code that knows no Dagster."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,8 @@ import dagster as dg
 import polars as pl
 import pytest
 from dagster._core.storage.defs_state.base import set_defs_state_storage
+from dagster._core.storage.event_log import InMemoryEventLogStorage
+from sqlalchemy import Connection
 
 from qbsf_pipeline.resources import Doors
 from qbsf_pipeline.sandbox.server import SandboxControl, SandboxProcess
@@ -28,6 +33,58 @@ def clear_environment(patch: pytest.MonkeyPatch) -> None:
         patch.delenv(name.upper(), raising=False)
 
 
+#: What only the UI shows, and the half of all that a run says.
+_SHOWN_ONLY = {
+    dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+    dg.DagsterEventType.STEP_OUTPUT,
+    dg.DagsterEventType.RESOURCE_INIT_STARTED,
+    dg.DagsterEventType.RESOURCE_INIT_SUCCESS,
+}
+
+
+class _HeldEventLog(InMemoryEventLogStorage):
+    """Dagster's event log in memory, by the one connection that it holds anyway instead of a new one for each question, and
+    without what only the UI shows."""
+
+    # Both are made by Dagster's own class, whose instances become ours.
+    _known: set[str]
+    _held_lock: threading.RLock
+
+    @contextmanager
+    def _connect(self) -> Iterator[Connection]:
+        with self._held_lock:
+            if self._held_conn.in_transaction():
+                yield self._held_conn
+            else:
+                with self._held_conn.begin():
+                    yield self._held_conn
+
+    def store_event(self, event: dg.EventLogEntry) -> None:
+        if event.dagster_event_type not in _SHOWN_ONLY:
+            super().store_event(event)
+
+    def has_table(self, table_name: str) -> bool:
+        if table_name not in self._known and super().has_table(table_name):
+            self._known.add(table_name)
+        return table_name in self._known
+
+    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
+        return True
+
+
+def instance_in_memory() -> dg.DagsterInstance:
+    """A Dagster instance that lasts as long as the test."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Which migration it stands at matters to nobody, and takes longer to find out than many a test.
+        for kind in ("event_log", "runs"):
+            patch.setattr(f"dagster._core.storage.{kind}.in_memory.stamp_alembic_rev", lambda *_: None)
+        instance = dg.DagsterInstance.ephemeral()
+    storage: Any = instance.event_log_storage
+    storage.__class__ = _HeldEventLog
+    storage._known, storage._held_lock = set(), threading.RLock()
+    return instance
+
+
 class Pipeline:
     """One home, one Dagster instance, and services where a test needs them.
 
@@ -42,10 +99,11 @@ class Pipeline:
         instance: dg.DagsterInstance | None = None,
     ) -> None:
         self.home = home
-        self.instance = instance or dg.DagsterInstance.ephemeral()
+        self.instance = instance or instance_in_memory()
         self._sandbox = sandbox
         self._patch = patch
         self._doors: Doors | None = None
+        self._built: tuple[Settings, dg.Definitions] | None = None
         home.mkdir(parents=True, exist_ok=True)
         clear_environment(patch)
         for name, value in (sandbox.environment() if sandbox is not None else {}).items():
@@ -85,7 +143,10 @@ class Pipeline:
     def definitions(self) -> dg.Definitions:
         from qbsf_pipeline.definitions import build
 
-        return build(self.settings, console_level="CRITICAL")
+        settings = self.settings
+        if self._built is None or self._built[0] != settings:
+            self._built = settings, build(settings, console_level="CRITICAL")
+        return self._built[1]
 
     def run(self, job: str, *only: str, full: bool = False, tags: dict[str, str] | None = None) -> dg.ExecuteInProcessResult:
         """Run a job, or ``only`` these of its assets (``schema/name``), and hand back what happened."""
@@ -115,17 +176,18 @@ class Pipeline:
         # Dagster keeps the newest instance of a process in a variable; one that another test left behind may be gone already.
         with set_defs_state_storage(None):
             found = definitions.get_repository_def().get_sensor_def(sensor)
-        context = dg.build_sensor_context(
+        with dg.build_sensor_context(
             instance=self.instance, definitions=definitions, sensor_name=sensor, resources=definitions.resources
-        )
-        return found(context)
+        ) as context:
+            return found(context)
 
     def tick_schedule(self, schedule: str) -> dg.RunRequest | dg.SkipReason:
         """What a schedule says now."""
         definitions = self.definitions
         with set_defs_state_storage(None):
             found = definitions.get_repository_def().get_schedule_def(schedule)
-        return found(dg.build_schedule_context(instance=self.instance, resources=definitions.resources))
+        with dg.build_schedule_context(instance=self.instance, resources=definitions.resources) as context:
+            return found(context)
 
     def table(self, table: TableSchema) -> pl.DataFrame:
         with self.doors.warehouse.connection() as connection:

@@ -14,13 +14,15 @@ from qbsf_pipeline.flows.automation import Flow
 from qbsf_pipeline.flows.source_gates import source_gates
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.receivables.checks import receivables_checks
-from qbsf_pipeline.reporting.checks import agrees_with_quickbooks
+from qbsf_pipeline.reconciliation.checks import reconciliation_checks
+from qbsf_pipeline.reporting.checks import agrees_with_quickbooks, reporting_checks
 from qbsf_pipeline.reporting.statements import load_statements
 from qbsf_pipeline.resources import WAREHOUSE_POOL
 from qbsf_pipeline.salesforce import objects as salesforce
 from qbsf_pipeline.settings import load_settings
 from qbsf_pipeline_tests.pipeline import clear_environment
 
+NO_TABLES = {"pipeline/state", "reporting/snapshot", "customers/reviews_page", "reconciliation/report"}
 EXTERNAL = {
     "quickbooks_online/customer",
     "quickbooks_online/invoice",
@@ -31,11 +33,13 @@ EXTERNAL = {
     "slack_workspace/finance_channel",
 }
 FLOW_GROUPS = {"customers", "invoices", "payments", "aging"}
-GROUPS = {"salesforce", "quickbooks", "receivables", *FLOW_GROUPS, "cleansing", "reporting", "written_to"}
+GROUPS = {"salesforce", "quickbooks", "receivables", *FLOW_GROUPS, "reconciliation", "cleansing", "reporting", "written_to"}
 RECEIVABLES = {f"receivables/{name}" for name in ("applications", "unapplied", "invoices", "contested")}
 PAYMENTS = {f"payments/{name}" for name in ("plan", "deals", "events", "refusals")}
 AGING = {f"aging/{name}" for name in ("plan", "invoices", "deals", "crossings", "reminders", "tasks", "totals", "refusals")}
+MONTH_END = {f"reconciliation/{name}" for name in ("cases", "documents", "bridge", "totals", "report")}
 OWN = {
+    *MONTH_END,
     "cleansing/findings",
     "cleansing/scores",
     "customers/matches",
@@ -179,7 +183,8 @@ def test_the_lineage_runs_on_to_the_systems_that_are_written_to(specs: dict[str,
     }
     assert set(written) == EXTERNAL
     for name in EXTERNAL:
-        assert deps(specs[name]) == {f"{flow}/pushed" for flow in written[name]}
+        told = {"reconciliation/report"} if name == "slack_workspace/finance_channel" else set()
+        assert deps(specs[name]) == {f"{flow}/pushed" for flow in written[name]} | told
         assert specs[name].group_name == "written_to"
 
 
@@ -193,7 +198,7 @@ def test_each_asset_tells_what_it_is_who_owns_it_and_where_it_belongs(specs: dic
 
 def test_each_table_shows_its_columns_with_their_meaning(specs: dict[str, dg.AssetSpec]) -> None:
     in_state = {f"{flow.name}/{name}" for flow in FLOWS for name in ("pending", "pushed")}
-    for name in set(specs) - EXTERNAL - in_state - {"pipeline/state", "reporting/snapshot", "customers/reviews_page"}:
+    for name in set(specs) - EXTERNAL - in_state - NO_TABLES:
         schema = specs[name].metadata["dagster/column_schema"]
         columns = getattr(schema, "schema", schema).columns
         assert columns, name
@@ -232,7 +237,11 @@ def test_the_gates_are_the_blocking_checks_and_each_push_takes_its_own_along(def
 
     # Those that only warn: of what is owed, once a day, and of the ageing, wherever the reporting tables are made.
     daily, reported = set(receivables_checks.check_keys), set(agrees_with_quickbooks.check_keys)
-    assert set(graph.asset_check_keys) == gates(FLOWS) | daily | reported
+    month_end = set(reconciliation_checks.check_keys)
+    # A pass looks at the tables that it made by itself, without a planned check for each rule.
+    by_hand = set(reporting_checks.check_keys)
+    assert set(graph.asset_check_keys) == gates(FLOWS) | daily | reported | month_end | by_hand
+    assert checks("reconcile") == checks("reconcile_again") == set(source_gates.check_keys) | month_end
     in_every_pass = [flow for flow in FLOWS if flow.daily_at is None]
     assert checks("plan_only") == gates(in_every_pass)
     assert checks("sync") == gates(in_every_pass) | reported
@@ -264,6 +273,9 @@ def test_each_job_makes_what_its_name_says_and_only_a_push_pushes_and_only_its_o
     assert made("sync_customers") == raw | customers | reporting | {"customers/pending"}
     assert made("push_invoices") == reporting | {"invoices/pushed"}
     assert made("push_customers") == reporting | {"customers/pushed"}
+    planned = {name for name in invoices if name != "customers/reviews_page"}
+    assert made("reconcile") == raw | planned | RECEIVABLES | MONTH_END
+    assert made("reconcile_again") == MONTH_END
     assert made("cleanse") == raw | {"customers/matches", "cleansing/findings", "cleansing/scores"}
 
 

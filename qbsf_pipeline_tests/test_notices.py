@@ -109,7 +109,8 @@ def test_the_sensor_for_failed_runs_puts_them_into_the_outbox(pipeline: Pipeline
         dagster_event=result.get_run_failure_event(),
         resources=definitions.resources,
     ).for_run_failure()
-    sensor(context)
+    with context:
+        sensor(context)
     assert "the API is not enabled" in pipeline.waiting_texts()[0]
 
 

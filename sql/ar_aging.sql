@@ -5,15 +5,28 @@
 -- is not applied from its own date. The sum of open_home is the company's accounts receivable without journal debits.
 -- Money is in the document's own currency unless a column says otherwise. Source of the definitions: Intuit's A/R ageing report.
 --
+-- @key: document_key
+-- @required: as_of, kind, document_id, days_past_due, bucket, currency, open
+-- @refers: customer_key to customers.customer_key
+-- @refers: opportunity_id to deals.opportunity_id
+-- @refers: owner_id to owners.owner_id
+-- @values: kind in invoice, payment, credit_memo, journal_entry, deposit
+-- @measure: days_past_due | max(0, as_of - due_on) | unit: days | source: Intuit's A/R ageing report
+-- @measure: open | total - applications dated up to as_of; what is not applied is below zero | unit: the document's currency
+--     | source: Intuit's A/R ageing report, method "report date"
+--
+-- document_key: kind, id and customer of the document as one text
 -- as_of: the day that counts as today
 -- kind: invoice, payment, credit_memo, journal_entry or deposit
 -- document_id: QuickBooks' id of the document
 -- number: number of an invoice or credit memo, reference of a payment
+-- customer_key: the real customer: reporting.customers
 -- customer_id: QuickBooks' id of the customer
 -- customer: display name of the customer
 -- opportunity_id: Salesforce deal that the invoice bills; null where there is none
 -- deal: name of the deal
--- owner: owner of the deal
+-- owner_id: owner of the deal
+-- owner: name of the owner
 -- dated_on: date of the document
 -- due_on: when an invoice is to be paid; the document's own date for what is not applied
 -- due_imputed: whether the invoice has no due date and its terms or its date stand in
@@ -141,14 +154,17 @@ aged as (
 )
 
 select
+    concat_ws(' ', d.kind, d.document_id, coalesce(d.customer_id, '-')) as document_key,
     d.as_of,
     d.kind,
     d.document_id,
     d.number,
+    c.customer_key,
     d.customer_id,
-    c.display_name as customer,
+    c.name as customer,
     d.opportunity_id,
     o.name as deal,
+    o.owner_id,
     u.name as owner,
     d.dated_on,
     d.due_on,
@@ -174,7 +190,6 @@ select
     o.invoice_url as link
 from aged as d
 left join pipeline.aging_buckets as b on d.days_past_due between b.first_day and coalesce(b.last_day, d.days_past_due)
-left join quickbooks.customer as c on d.customer_id = c.id
-left join salesforce.opportunity as o on left(d.opportunity_id, 15) = left(o.id, 15)
+left join reporting.customer_records as c on d.customer_id = c.record_id
+left join salesforce.opportunity as o on d.opportunity_id = o.id
 left join salesforce.user as u on o.owner_id = u.id
-order by d.due_on, d.kind, d.document_id

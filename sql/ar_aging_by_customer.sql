@@ -3,7 +3,16 @@
 -- Amounts of several currencies are never added; total_home is the only amount in the company's currency.
 -- A day that ends a range belongs to it; the day after the due date is day 1.
 --
+-- @key: row_key
+-- @required: row_key, as_of, currency, invoiced_open, credits, total
+-- @refers: customer_key to customers.customer_key
+-- @balances: sum(total) by currency = ar_aging.sum(open)
+-- @measure: weighted_days_past_due | sum(open x days past due) / sum(open) of the open invoices | unit: days
+--     | source: weighted average days past due as credit managers use it
+--
+-- row_key: customer and currency as one text
 -- as_of: the day that counts as today
+-- customer_key: the real customer: reporting.customers
 -- customer_id: QuickBooks' id of the customer
 -- customer: display name of the customer
 -- currency: ISO code of every amount in the row but total_home
@@ -23,7 +32,9 @@
 -- oldest_due_on: due date of the oldest open invoice
 -- disputed: the part of invoiced_open that is marked as disputed
 select
+    concat_ws(' ', coalesce(customer_id, '-'), currency) as row_key,
     as_of,
+    customer_key,
     customer_id,
     customer,
     currency,
@@ -47,5 +58,5 @@ select
     min(due_on) filter (where kind = 'invoice') as oldest_due_on,
     coalesce(sum(open) filter (where disputed), 0) as disputed
 from reporting.ar_aging
-group by as_of, customer_id, customer, currency, home_currency
+group by as_of, customer_key, customer_id, customer, currency, home_currency
 order by customer, customer_id, currency

@@ -4,7 +4,14 @@
 -- then. An invoice that was entered later and dated back has no row, for nobody knew of it. Days on which no pass ran have no
 -- rows. Money is in the document's own currency unless a column says otherwise.
 --
+-- @key: as_of, document_key
+-- @required: kind, document_id, open
+-- @values: kind in invoice, payment, credit_memo, journal_entry, deposit
+-- @measure: restated | open by the books of now - open as told on the day | unit: the document's currency
+--     | source: prior-period adjustment, as auditors use the word
+--
 -- as_of: the day
+-- document_key: kind, id and customer of the document as one text
 -- kind: invoice, payment, credit_memo, journal_entry or deposit
 -- document_id: QuickBooks' id of the document
 -- number: number of an invoice or credit memo, reference of a payment
@@ -20,6 +27,7 @@
 -- currency: ISO code of every amount in the row but open_home
 -- open: what was open, as told on that day; below zero for what was not applied
 -- open_home: open in the company's currency, as told on that day
+-- home_currency: ISO code of the company's currency
 -- status: payment status on that day
 -- open_restated: what was open on that day by the books of now; 0 for an invoice that is gone; null for what is no invoice
 -- restated: open_restated minus open: how much the past has changed since
@@ -48,6 +56,7 @@ restated as (
 
 select
     as_of,
+    concat_ws(' ', kind, document_id, coalesce(customer_id, '-')) as document_key,
     kind,
     document_id,
     number,
@@ -63,6 +72,7 @@ select
     currency,
     open,
     open_home,
+    home_currency,
     status,
     open_restated,
     open_restated - open as restated,

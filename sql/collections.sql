@@ -7,6 +7,24 @@
 -- DSO (days sales outstanding), CEI (collection effectiveness index) and best possible DSO as in the Credit Research
 -- Foundation's formulas. Amounts are in currency and never added over currencies; measures are null where they cannot be told.
 --
+-- @key: row_key
+-- @required: row_key, month, scope, currency, ar_begin, invoiced, credited, written_off, collected, ar_end, sales
+-- @refers: owner_id to owners.owner_id
+-- @values: scope in all, owner
+-- @measure: dso_simple | ar_end / sales of three months x their days | unit: days | source: Credit Research Foundation
+-- @measure: dso_best_possible | ar_not_past_due / sales of three months x their days | unit: days
+--     | source: Credit Research Foundation
+-- @measure: days_delinquent | dso_simple - dso_best_possible | unit: days | source: Credit Research Foundation
+-- @measure: dso_countback | days of sales that ar_end is worth, month by month backwards | unit: days
+--     | source: countback method, as in the Credit Research Foundation's guides
+-- @measure: cei_percent | (ar_begin + sales - ar_end) / (ar_begin + sales - ar_not_past_due) x 100 | unit: percent
+--     | source: Credit Research Foundation, collection effectiveness index
+-- @measure: avg_days_to_pay | sum(collected x (applied_on - invoice date)) / sum(collected) | unit: days
+--     | source: average days to pay, weighted by money
+-- @measure: avg_days_late | sum(collected x (applied_on - due date)) / sum(collected) | unit: days
+--     | source: average days delinquent, weighted by money
+--
+-- row_key: month, scope, owner and currency as one text
 -- month: first day of the month
 -- scope: all, or owner
 -- owner_id: Salesforce user, in scope owner
@@ -44,7 +62,7 @@ owed as (
     from receivables.invoices as i
     left join (select invoice_id, sum(amount) as amount from receivables.applications group by invoice_id) as a
         on i.invoice_id = a.invoice_id
-    left join salesforce.opportunity as o on left(i.opportunity_id, 15) = left(o.id, 15)
+    left join salesforce.opportunity as o on i.opportunity_id = o.id
     cross join today
     where i.txn_date <= today.as_of
 ),
@@ -234,6 +252,7 @@ measured as (
 )
 
 select
+    concat_ws(' ', strftime(m.month, '%Y-%m'), m.scope, nullif(m.owner_id, ''), m.currency) as row_key,
     m.month,
     m.scope,
     nullif(m.owner_id, '') as owner_id,

@@ -2,6 +2,12 @@
 -- A row is one difference of one field between an account and its customer, as it was found: both values, whose value counted
 -- and why, and what became of it. Values are JSON: a text, true or false, or an object. Instants are UTC.
 --
+-- @key: journal_id
+-- @required: journal_id, seen_at, account_id, customer_id, field, kind, status
+-- @values: winner in salesforce, quickbooks, none
+-- @values: kind in owner_changed, put_back, both_changed, first_difference, report_only, kept, reversed
+-- @values: status in planned, written, reported, refused, withdrawn
+--
 -- journal_id: short id, for qbsf review reverse
 -- seen_at: when it was found
 -- account_id: Salesforce account, 18 characters

@@ -2,6 +2,11 @@
 -- A row is one Salesforce account and what was decided about its QuickBooks customer: by an id, a rule or a person, with the
 -- evidence. Accounts with several customers show the one that is billed. Instants are UTC.
 --
+-- @key: account_id
+-- @required: account_id, outcome, method, reason
+-- @values: outcome in linked, create, review, ignored
+-- @values: review_status in open, linked, create, ignored, closed
+--
 -- account_id: Salesforce account, 18 characters
 -- account: name of the account
 -- customer_id: QuickBooks customer, where linked

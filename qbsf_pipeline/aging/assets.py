@@ -1,7 +1,9 @@
 """The assets of the ageing flow: the plan of a day, what of it waits in the ledger, and what was pushed."""
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 import duckdb
@@ -27,12 +29,10 @@ from qbsf_pipeline.aging.tables import (
     TOTALS,
 )
 from qbsf_pipeline.aging.tell import WORDS, problems_of, tell_ages
-from qbsf_pipeline.flows.approval import batch_of
-from qbsf_pipeline.flows.outages import tell_outages
 from qbsf_pipeline.flows.plan_assets import PlanConfig, plan_spec
-from qbsf_pipeline.flows.plans import company_zone, planned_writes
-from qbsf_pipeline.flows.problems import entries_to_tell, tell_problems
+from qbsf_pipeline.flows.plans import company_zone
 from qbsf_pipeline.flows.source_gates import INVOICE_KEY, OPPORTUNITY_KEY
+from qbsf_pipeline.flows.writing import Pending, Pushing, pending_asset, plan_results, pushed_asset, tell_refusals
 from qbsf_pipeline.progress import progress
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.receivables import tables as receivables
@@ -41,16 +41,11 @@ from qbsf_pipeline.receivables.owed import receivables_of
 from qbsf_pipeline.resources import WAREHOUSE_POOL, Doors, DoorsResource, WarehouseResource
 from qbsf_pipeline.salesforce import objects as salesforce
 from qbsf_pipeline.state.crossings import Crossing
-from qbsf_pipeline.steps import deliver_messages, step
-from qbsf_pipeline.warehouse.assets import OWNERS, table_key
+from qbsf_pipeline.steps import step
+from qbsf_pipeline.warehouse.assets import table_key
 from qbsf_pipeline.warehouse.connection import ensure_table, read_table, replace_rows
-from qbsf_pipeline.warehouse.preview import preview_of
 from qbsf_pipeline.warehouse.raw import upsert_rows
 from qbsf_pipeline.warehouse.tables import Column, TableSchema
-
-PENDING_KEY = dg.AssetKey([FLOW, "pending"])
-PUSHED_KEY = dg.AssetKey([FLOW, "pushed"])
-PUSH_LOCK = "push aging"
 
 #: Of which day the tables of the flow are.
 DAY = TableSchema(
@@ -64,8 +59,9 @@ DAY = TableSchema(
     "The day whose ages the tables of this flow show. One row.",
 )
 
-#: Updates of deals that the plan looks back on, to see whether they were kept.
-_LOOK_BACK = timedelta(days=21)
+#: Updates of deals that the plan looks back on, to see whether they were kept, and those that the ledger keeps: every open deal
+#: gets one a day.
+_LOOK_BACK, _KEPT = timedelta(days=21), timedelta(days=42)
 _LASTING = ("send_reminder", "create_task", "close_task")
 _RAW = (salesforce.OPPORTUNITY, salesforce.ACCOUNT, salesforce.USER, quickbooks.CUSTOMER)
 _READ = (
@@ -119,98 +115,89 @@ def aging_plan(
             "crossings": frames[CROSSINGS.name].height,
             "refused": frames[REFUSALS.name].height,
         }
-    for table in _TABLES.values():
-        frame = frames[table.name]
-        shown = frame.drop("payload", "decided_from", "write_key", strict=False)
-        yield dg.MaterializeResult(
-            asset_key=table_key(table), metadata={"dagster/row_count": frame.height, "preview": preview_of(shown)}
-        )
+    yield from plan_results(_TABLES.values(), frames, "write_key")
 
 
-@dg.asset(
-    key=PENDING_KEY,
-    deps=[table_key(table) for table in _TABLES.values()],
-    group_name=FLOW,
-    kinds={"sqlite"},
-    owners=OWNERS,
-    description=(
-        "The plan of today that passed its gates, in the write ledger, and every crossing, remembered. Owners and finance are "
-        "told from here. Of another day nothing becomes pending."
-    ),
-    pool=WAREHOUSE_POOL,
-)
-def pending(context: dg.AssetExecutionContext, doors: DoorsResource, warehouse: WarehouseResource) -> dg.MaterializeResult[None]:
-    """Make the gated plan pending, remember what was crossed, and tell people what concerns them."""
-    opened = doors.open(warehouse)
-    if not opened.settings.mode.writes:
-        return dg.MaterializeResult(metadata={"mode": "dry_run: nothing becomes pending"})
+@dataclass(frozen=True)
+class _Aged:
+    """What becomes pending beside the plan: what was crossed, where the tables are of today."""
+
+    of_today: bool
+    crossings: pl.DataFrame
+
+
+def _aged(opened: Doors) -> _Aged:
     with opened.warehouse.connection() as connection:
-        day = read_table(connection, DAY)
-        plan = read_table(connection, PLAN)
-        crossings = read_table(connection, CROSSINGS)
-    if not day.get_column("writes").any():
-        return dg.MaterializeResult(metadata={"day": "the ages are of another day: a report, and nothing becomes pending"})
-    state, now = opened.state, opened.now()
-    with step(opened, FLOW, "enqueue", context.run_id) as report:
-        writes = planned_writes(plan)
-        batch = batch_of([write.plan_id for write in writes])
-        with state.transaction():
-            enqueued = state.ledger.enqueue(writes, batch, now)
-            withdrawn = state.ledger.withdraw(FLOW, {write.key for write in writes}, now)
-            recorded = state.crossings.record([Crossing(**row) for row in crossings.iter_rows(named=True)], now)
-        report.counts = {
-            "new writes": enqueued.new,
-            "refreshed": enqueued.refreshed,
-            "withdrawn": len(withdrawn),
-            "new crossings": len(recorded),
-            "need a person": _tell_problems(opened),
-            "told": _tell(opened),
-        }
-        deliver_messages(opened, budget_seconds=2.0)
-    return dg.MaterializeResult(metadata={"plan": batch, "dagster/row_count": plan.height, **report.counts})
+        of_today = bool(read_table(connection, DAY).get_column("writes").any())
+        return _Aged(of_today, read_table(connection, CROSSINGS))
 
 
-@dg.asset(
-    key=PUSHED_KEY,
-    deps=[PENDING_KEY, table_key(PLAN), table_key(salesforce.OPPORTUNITY), table_key(quickbooks.INVOICE)],
-    group_name=FLOW,
-    kinds={"quickbooks", "salesforce"},
-    owners=OWNERS,
-    description=(
-        "Days and buckets on deals, tasks for the owners of accounts, reminders that QuickBooks mailed. Takes only what the "
-        "ledger holds as gated."
+def _of_another_day(opened: Doors, aged: _Aged, now: datetime) -> dict[str, Any] | None:
+    if aged.of_today:
+        return None
+    # What still waits belongs to a plan that stands in no table any more; the next plan of today asks for it again.
+    withdrawn = opened.state.ledger.withdraw(FLOW, set(), now)
+    return {"day": "the ages are of another day: a report, and nothing becomes pending", "withdrawn": len(withdrawn)}
+
+
+def _record(opened: Doors, aged: _Aged, now: datetime) -> dict[str, int]:
+    recorded = opened.state.crossings.record([Crossing(**row) for row in aged.crossings.iter_rows(named=True)], now)
+    opened.state.ledger.forget_ages(now - _KEPT)
+    return {"new crossings": len(recorded)}
+
+
+def _tell_now(opened: Doors) -> dict[str, int]:
+    return {
+        "need a person": tell_refusals(opened, FLOW, WORDS, PLAN, REFUSALS, problems_of),
+        "told": _tell_of_ages(opened),
+    }
+
+
+#: Makes the gated plan pending, remembers what was crossed, and tells people what concerns them.
+pending = pending_asset(
+    FLOW,
+    Pending(
+        plan=PLAN,
+        deps=[table_key(table) for table in _TABLES.values()],
+        description=(
+            "The plan of today that passed its gates, in the write ledger, and every crossing, remembered. Owners and finance "
+            "are told from here. Of another day nothing becomes pending."
+        ),
+        read=_aged,
+        record=_record,
+        tell=lambda opened, _plan, _aged, _now: _tell_now(opened),
+        hold_back=_of_another_day,
     ),
-    pool=WAREHOUSE_POOL,
 )
-def pushed(context: dg.AssetExecutionContext, doors: DoorsResource, warehouse: WarehouseResource) -> dg.MaterializeResult[None]:
-    """Push what is pending, then tell people what they were not told yet."""
-    opened = doors.open(warehouse)
-    if not opened.settings.mode.writes:
-        raise dg.Failure("QBSF_MODE is dry_run: nothing is written to any system", allow_retries=False)
-    state = opened.state
-    with step(opened, FLOW, "push", context.run_id) as report:
-        with state.exclusive(PUSH_LOCK, 300):
-            outcome = _push(opened)
-        tell_outages(opened, FLOW, outcome.unavailable)
-        report.counts = {
-            "deals": outcome.deals,
-            "reminders": outcome.reminders,
-            "tasks created": outcome.tasks_created,
-            "tasks closed": outcome.tasks_closed,
-            "refused": outcome.refused,
-            "held": len(outcome.held),
-            "need a person": _tell_problems(opened),
-            "told": _tell(opened),
-        }
-        deliver_messages(opened)
-    held = [dg.TableRecord({"write": key, "why": why}) for key, why in outcome.held[:50]]
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": outcome.deals + outcome.reminders + outcome.tasks_created + outcome.tasks_closed,
-            "held": dg.MetadataValue.table(held, schema=dg.TableSchema([dg.TableColumn("write"), dg.TableColumn("why")])),
-            **report.counts,
-        }
-    )
+
+
+def _tell(opened: Doors, outcome: PushOutcome) -> dict[str, int]:
+    done = {
+        "deals": outcome.deals,
+        "reminders": outcome.reminders,
+        "tasks created": outcome.tasks_created,
+        "tasks closed": outcome.tasks_closed,
+        "refused": outcome.refused,
+        "held": len(outcome.held),
+    }
+    return done | _tell_now(opened)
+
+
+#: Pushes what is pending, then tells people what they were not told yet.
+pushed = pushed_asset(
+    FLOW,
+    Pushing(
+        deps=[table_key(PLAN), table_key(salesforce.OPPORTUNITY), table_key(quickbooks.INVOICE)],
+        kinds={"quickbooks", "salesforce"},
+        description=(
+            "Days and buckets on deals, tasks for the owners of accounts, reminders that QuickBooks mailed. Takes only what the "
+            "ledger holds as gated."
+        ),
+        push=lambda opened: _push(opened),
+        tell=_tell,
+        written=lambda outcome: outcome.deals + outcome.reminders + outcome.tasks_created + outcome.tasks_closed,
+    ),
+)
 
 
 # Between the frames and the state
@@ -295,7 +282,7 @@ def _home_currency(preferences: pl.DataFrame, organization: pl.DataFrame) -> str
     return next((str(currency) for currency in named if currency), "USD")
 
 
-def _tell(opened: Doors) -> int:
+def _tell_of_ages(opened: Doors) -> int:
     with opened.warehouse.connection() as connection:
         day = read_table(connection, DAY)
         invoices = read_table(connection, INVOICES)
@@ -306,19 +293,11 @@ def _tell(opened: Doors) -> int:
     return tell_ages(opened, invoices, totals, day.get_column("as_of").item(0), opened.now())
 
 
-def _tell_problems(opened: Doors) -> int:
-    with opened.warehouse.connection() as connection:
-        refusals = read_table(connection, REFUSALS)
-        planned = set(read_table(connection, PLAN, ["key"]).get_column("key").to_list())
-    entries = [entry for entry in entries_to_tell(opened.state, FLOW) if entry.key in planned]
-    problems = problems_of(refusals, entries, opened.salesforce.instance_url)
-    return tell_problems(opened.state, opened.settings, problems, FLOW, WORDS, opened.now())
-
-
 def _push(opened: Doors) -> PushOutcome:
     """Push under the lock, and put what QuickBooks returned into the warehouse, so that nothing is read again."""
     with opened.warehouse.connection() as connection:
         planned = dict(read_table(connection, PLAN, ["key", "payload"]).iter_rows())
+        of_today = bool(read_table(connection, DAY, ["writes"]).get_column("writes").any())
     context = PushContext(
         state=opened.state,
         quickbooks=opened.quickbooks,
@@ -332,6 +311,9 @@ def _push(opened: Doors) -> PushOutcome:
     outcome = PushOutcome()
     try:
         push(context, outcome)
+        if not of_today:
+            # A write whose answer was lost is settled by now, and waits for nothing that a push could do.
+            opened.state.ledger.withdraw(FLOW, set(), opened.now())
     finally:
         if outcome.invoices:
             rows = [quickbooks.row_of("Invoice", record, opened.now()) for record in outcome.invoices.values()]

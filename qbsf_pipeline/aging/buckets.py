@@ -8,25 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from itertools import pairwise
 
 import polars as pl
 
-#: What is not past due, in Salesforce's picklist.
-CURRENT = "Current"
-
-
-def bucket_names(edges: Sequence[int]) -> tuple[str, ...]:
-    """The buckets in order.
-
-    Args:
-        edges: the last day of each bucket but the last one, rising.
-
-    >>> bucket_names([30, 60, 90])
-    ('Current', '1-30', '31-60', '61-90', '90+')
-    """
-    between = (f"{low + 1}-{high}" for low, high in pairwise((0, *edges)))
-    return (CURRENT, *between, f"{edges[-1]}+")
+from qbsf_pipeline.settings import bucket_names
 
 
 def bucket_positions(edges: Sequence[int]) -> pl.DataFrame:

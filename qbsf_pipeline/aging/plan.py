@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from qbsf_pipeline.aging.ages import deals_of, is_claim, is_open, live, open_invoices, shown_number, totals_of
-from qbsf_pipeline.aging.buckets import bucket_names, reached
+from qbsf_pipeline.aging.buckets import reached
 from qbsf_pipeline.aging.inputs import AgingInputs, AgingParameters
 from qbsf_pipeline.aging.reminders import plan_reminders
 from qbsf_pipeline.aging.tables import (
@@ -62,7 +62,6 @@ __all__ = [
     "AgingInputs",
     "AgingParameters",
     "AgingPlan",
-    "bucket_names",
     "plan_aging",
 ]
 

@@ -13,10 +13,9 @@ from collections.abc import Iterable
 import polars as pl
 
 from qbsf_pipeline.aging.ages import live
-from qbsf_pipeline.aging.buckets import bucket_names
 from qbsf_pipeline.aging.inputs import AgingInputs, AgingParameters
 from qbsf_pipeline.aging.tables import FLOW, PLAN
-from qbsf_pipeline.settings import Rules
+from qbsf_pipeline.settings import Rules, bucket_names
 
 #: So many writes in a row that were not kept are no accident.
 _NOT_KEPT = 3

@@ -32,6 +32,11 @@ COMMANDS = {
         "doctor",
     ),
     "connect": ("First-time connection: quickbooks, salesforce.", "connect", "app"),
+    "reconcile": (
+        "The month-end report: won against invoiced; accept differences, close the month, show reports of before.",
+        "reconcile",
+        "app",
+    ),
     "query": ("Run SQL against the published snapshot.", "query", "query"),
 }
 

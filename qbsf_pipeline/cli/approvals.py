@@ -15,9 +15,7 @@ from qbsf_pipeline.settings import Settings, load_settings
 from qbsf_pipeline.state.database import State
 from qbsf_pipeline.warehouse.connection import Warehouse
 
-PlanIds = Annotated[
-    list[str], typer.Argument(metavar="PLAN_ID...", help="P-... of a record, or B-... of a whole plan.")
-]
+PlanIds = Annotated[list[str], typer.Argument(metavar="PLAN_ID...", help="P-... of a record, or B-... of a whole plan.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Why; kept with the decision.")]
 
 

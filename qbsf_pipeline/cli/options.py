@@ -19,6 +19,7 @@ class Flow(StrEnum):
     CUSTOMERS = "customers"
     PAYMENTS = "payments"
     AGING = "aging"
+    RECONCILIATION = "reconciliation"
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]

@@ -20,6 +20,7 @@ from qbsf_pipeline.cli.event_log import keep_open
 from qbsf_pipeline.definitions import FLOWS, build
 from qbsf_pipeline.flows import automation
 from qbsf_pipeline.flows.automation import Flow
+from qbsf_pipeline.flows.run_history import forget_old_runs, many_old_runs
 from qbsf_pipeline.progress import progress
 from qbsf_pipeline.resources import Doors
 from qbsf_pipeline.settings import Settings
@@ -110,6 +111,8 @@ def run_pass(
                 made = _run(definitions, instance, automation.SYNC, {"ops": plans}, result, doors)
             _push(following, made, definitions, instance, result, doors)
             deliver_messages(doors, budget_seconds=60.0)
+        if many_old_runs(instance, settings.rules.schedules, result.begun_at):
+            forget_old_runs(instance, settings.rules.schedules, result.begun_at)
     return result
 
 

@@ -10,6 +10,7 @@ from qbsf_pipeline.cli.flow_tables import batches, chosen, plans, refusals
 from qbsf_pipeline.cli.options import AsOf, Flows, Json, day
 from qbsf_pipeline.cli.output import complain, print_json, progress_shown, say, table
 from qbsf_pipeline.cli.services import services_for
+from qbsf_pipeline.errors import ConfigurationError
 from qbsf_pipeline.money import format_amount, parse_json
 from qbsf_pipeline.settings import load_settings
 from qbsf_pipeline.state.database import State
@@ -37,6 +38,8 @@ def plan(flow: Flows = None, as_of: AsOf = None, json: Json = False) -> None:
     """Read both systems and show every write that the next push would do, with its reason. Nothing is sent."""
     today = day(as_of, "--as-of")
     flows = chosen(flow)
+    if not flows:
+        raise ConfigurationError(["--flow: reconciliation writes nothing, so there is nothing to plan: qbsf reconcile --month"])
     with services_for(load_settings()) as settings:
         with progress_shown(json):
             from qbsf_pipeline.cli.passes import run_pass  # Dagster takes seconds to import

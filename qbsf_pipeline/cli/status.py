@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from qbsf_pipeline.cli.options import Flow, Json
 from qbsf_pipeline.cli.output import print_json, say, table
+from qbsf_pipeline.reconciliation.months import key_of
 from qbsf_pipeline.settings import load_settings
 from qbsf_pipeline.state.database import State
+from qbsf_pipeline.state.month_end_reports import KeptReport
 from qbsf_pipeline.warehouse.connection import Warehouse, read_table
 from qbsf_pipeline.warehouse.raw import WATERMARKS
 
 FLOWS = tuple(flow.value for flow in Flow)
+_MONTHS_SHOWN = 3
 
 
 def status(json: Json = False) -> None:
@@ -38,7 +41,9 @@ def status(json: Json = False) -> None:
             }
             for row in watermarks.iter_rows(named=True)
         ],
-        "writes": {name: state.ledger.counts(name) for name in FLOWS},
+        # Month end writes to neither system.
+        "writes": {name: state.ledger.counts(name) for name in FLOWS if name != Flow.RECONCILIATION},
+        "month_end": _month_end(state),
         "open_failures": len(state.failures.list("open")),
         "open_reviews": len(state.reviews.list("open")),
         "messages": state.outbox.counts(),
@@ -79,6 +84,10 @@ def status(json: Json = False) -> None:
     for name, counts in found["writes"].items():
         say(f"Writes of {name}: " + (", ".join(f"{number} {state}" for state, number in counts.items()) or "none yet"))
     say(f"Failures open: {found['open_failures']} (qbsf failures) · reviews open: {found['open_reviews']} (qbsf review)")
+    for one in found["month_end"]:
+        closed = ", closed" if one["closed"] else ""
+        made = f"report {one['report']} of {one['made_at']:%Y-%m-%d}"
+        say(f"Month end {one['month']}: {one['unexplained']} unexplained, {made}{closed}")
     messages = ", ".join(f"{number} {name}" for name, number in state.outbox.counts().items()) or "none yet"
     say(f"Slack messages: {messages}")
     for reason in found["messages_wait_because"]:
@@ -91,6 +100,23 @@ def status(json: Json = False) -> None:
         ((name, found["api_calls_24h"].get(name, 0), number) for name, number in sorted(found["api_calls_30d"].items())),
         right=("Last 24 hours", "Last 30 days"),
     )
+
+
+def _month_end(state: State) -> list[dict[str, Any]]:
+    """The newest report of the last few months that have one."""
+    newest: dict[date, KeptReport] = {}
+    for kept in state.month_end_reports.list():
+        newest.setdefault(kept.month, kept)
+    return [
+        {
+            "month": key_of(kept.month),
+            "report": kept.report_id,
+            "made_at": kept.computed_at,
+            "unexplained": sum(row["unexplained_not_accepted"] for row in kept.figures["totals"].values()),
+            "closed": state.month_closings.in_force(kept.month) is not None,
+        }
+        for kept in list(newest.values())[:_MONTHS_SHOWN]
+    ]
 
 
 def _latest_steps(state: State, flow: str) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -18,9 +18,14 @@ from qbsf_pipeline.cli.output import complain, print_json, progress_shown, say, 
 from qbsf_pipeline.cli.services import services_for
 from qbsf_pipeline.customers.fields import LABELS
 from qbsf_pipeline.errors import SYSTEM_NAMES
+from qbsf_pipeline.flows.time_zone import known_zone
 from qbsf_pipeline.invoices.plan import DEALS, NOTES, PLAN
 from qbsf_pipeline.money import format_amount, parse_json
 from qbsf_pipeline.payments import tables as payments
+from qbsf_pipeline.reconciliation.months import before, key_of
+from qbsf_pipeline.reconciliation.places import page_in, reports_folder, workbook_in
+from qbsf_pipeline.reconciliation.tables import SCHEMA as RECONCILIATION
+from qbsf_pipeline.salesforce.objects import OPPORTUNITY
 from qbsf_pipeline.settings import Mode, Settings, load_settings
 from qbsf_pipeline.state.database import State
 from qbsf_pipeline.warehouse.connection import Warehouse, read_table
@@ -63,6 +68,7 @@ class PassReport:
     payments: list[dict[str, Any]] = field(default_factory=list)
     aging: list[dict[str, Any]] = field(default_factory=list)
     written: dict[str, int] = field(default_factory=dict)
+    month_end: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def changed_anything(self) -> bool:
@@ -82,7 +88,9 @@ class PassReport:
         if self.error is not None:
             return FAILED
         waiting = self.messages.get("waiting", 0) and self.mode != Mode.DRY_RUN.value
-        return SOME_BLOCKED if self.refused or self.unfinished or self.closed or self.held or waiting else NOTHING_LEFT
+        unexplained = any(one["unexplained"] for one in self.month_end)
+        left = self.refused or self.unfinished or self.closed or self.held or waiting or unexplained
+        return SOME_BLOCKED if left else NOTHING_LEFT
 
 
 def sync(flow: Flows = None, as_of: AsOf = None, full: Full = False, json: Json = False) -> None:
@@ -101,16 +109,61 @@ def sync(flow: Flows = None, as_of: AsOf = None, full: Full = False, json: Json 
 
 
 def run_and_report(
-    settings: Settings, *, full: bool = False, as_of: Any = None, quiet: bool = False, only: Collection[str] = ()
+    settings: Settings,
+    *,
+    full: bool = False,
+    as_of: date | None = None,
+    quiet: bool = False,
+    only: Collection[str] = (),
+    busiest_month: bool = False,
 ) -> PassReport:
-    """Run one pass with progress shown, and gather what came of it."""
+    """Run one pass with progress shown, and gather what came of it.
+
+    Args:
+        only: the flows that run; all where there is none. Month end runs where it is named, and for a month that it missed.
+        busiest_month: reconcile the month in which most deals were won, too.
+    """
     begun = datetime.now(UTC)
     with progress_shown(quiet):
-        from qbsf_pipeline.cli.passes import run_pass  # Dagster takes seconds to import: say something first
+        from qbsf_pipeline.cli.month_end import run_month_end  # Dagster takes seconds to import: say something first
+        from qbsf_pipeline.cli.passes import PassResult, run_pass
 
-        result = run_pass(settings, full=full, as_of=as_of, only=only)
+        flows = [name for name in only if name != RECONCILIATION]
+        passes = bool(flows) or not only
+        result = run_pass(settings, full=full, as_of=as_of, only=flows) if passes else PassResult(begun)
+        months = [] if result.error else _months_to_reconcile(settings, only, as_of, busiest=busiest_month)
+        for number, month in enumerate(months):
+            read = not passes and number == 0
+            reconciled = run_month_end(settings, month, pull=read, full=full, as_of=as_of)
+            result.closed += reconciled.closed
+            result.steps += reconciled.steps
+            result.error = result.error or reconciled.error
     state = State.open(settings.environment.state_url, settings.environment.home)
     return gather(settings, state, begun, result.error, result.closed, result.steps, only)
+
+
+def _months_to_reconcile(settings: Settings, only: Collection[str], as_of: date | None, *, busiest: bool) -> list[date]:
+    """The months whose report this pass makes: what was missed, last month where it is asked for by name."""
+    from qbsf_pipeline.cli.month_end import due_now
+
+    if busiest:
+        return _busiest_month(settings)
+    if only and RECONCILIATION not in only:
+        return []
+    due = due_now(settings)
+    if due or not only:
+        return due
+    with State.open(settings.environment.state_url, settings.environment.home) as state:
+        return [before(as_of or datetime.now(known_zone(state)).date())]
+
+
+def _busiest_month(settings: Settings) -> list[date]:
+    """The month in which most deals were won; none without one."""
+    with Warehouse(settings.environment.warehouse_path).connection() as connection:
+        deals = read_table(connection, OPPORTUNITY, ["close_date", "is_won", "is_deleted"])
+    won = deals.filter(pl.col("is_won") & ~pl.col("is_deleted") & pl.col("close_date").is_not_null())
+    months = won.group_by(pl.col("close_date").dt.truncate("1mo").alias("month")).len().sort("len", "month")
+    return months.get_column("month").tail(1).to_list()
 
 
 def gather(
@@ -135,6 +188,10 @@ def gather(
         plan = read_table(connection, PLAN)
         events = read_table(connection, payments.EVENTS) if payments.FLOW in flows else payments.EVENTS.empty()
         totals = read_table(connection, aging.TOTALS) if aging.FLOW in flows else aging.TOTALS.empty()
+    if settings.mode.writes:
+        # What a closed gate kept from being recorded is no news yet: the pass that lets it through tells it.
+        recorded = state.payment_events.recorded(events.get_column("event_key").to_list())
+        events = events.filter(pl.col("event_key").is_in(list(recorded)))
     done = state.ledger.done_since(begun)
     sent = {key: entry for entry in done if entry.operation == "send_invoice" for key in entry.depends_on}
     invoices = []
@@ -230,10 +287,31 @@ def gather(
         notes=notes.join(deals.select("opportunity_id", "deal"), on="opportunity_id", how="left").to_dicts(),
         held=waiting,
         messages={"sent": state.outbox.sent_since(begun), "waiting": outbox.get("waiting", 0) + outbox.get("sending", 0)},
+        month_end=_month_end(settings, state, begun),
         steps=[{"step": name, "seconds": round(seconds, 2)} for name, seconds in steps],
         api_calls=calls,
         undelivered=state.outbox.reasons(),
     )
+
+
+def _month_end(settings: Settings, state: State, begun: datetime) -> list[dict[str, Any]]:
+    """The month-end reports that were made since ``begun``: month, report, totals by currency, unexplained, page, workbook."""
+    found = []
+    for kept in state.month_end_reports.list():
+        if kept.computed_at < begun:
+            continue
+        totals, folder = kept.figures["totals"], reports_folder(settings.environment.home, kept.month)
+        found.append(
+            {
+                "month": key_of(kept.month),
+                "report": kept.report_id,
+                "totals": totals,
+                "unexplained": sum(row["unexplained_not_accepted"] for row in totals.values()),
+                "workbook": str(workbook_in(folder, kept.month)),
+                "page": str(page_in(folder, kept.month)),
+            }
+        )
+    return found
 
 
 def show(report: PassReport, settings: Settings) -> None:
@@ -253,7 +331,8 @@ def show(report: PassReport, settings: Settings) -> None:
         "billed by period, nothing due": report.deals.get("scheduled", 0),
         "before go-live": report.deals.get("before_go_live", 0),
     }
-    say("  " + " · ".join(f"{number} {name}" for name, number in parts.items() if number))
+    if any(parts.values()):
+        say("  " + " · ".join(f"{number} {name}" for name, number in parts.items() if number))
     table(
         "Invoices created",
         ("Number", "Customer", "Deal", "Amount", "Due", "E-mailed to"),
@@ -310,6 +389,8 @@ def show(report: PassReport, settings: Settings) -> None:
         ((one["record"], str(one["write"]).replace("_", " "), one["status"], one["why"]) for one in report.unfinished),
     )
     table("Mended by rule", ("Deal", "What"), ((one.get("deal"), one.get("text")) for one in report.notes))
+    for one in report.month_end:
+        _show_month_end(one)
     if report.error is None and not report.changed_anything and not report.closed:
         say("\nNothing changed: every deal that can be invoiced has its invoice, every customer is in step.", style="green")
     if report.held and report.mode == Mode.APPROVE.value:
@@ -322,6 +403,19 @@ def show(report: PassReport, settings: Settings) -> None:
         say(f"{SYSTEM_NAMES[system]}: {sum(kinds.values())} API calls" + (f" ({listed})" if listed else ""))
     say("Steps: " + ", ".join(f"{one['step']} {one['seconds']:.1f} s" for one in report.steps))
     _next(report, settings)
+
+
+def _show_month_end(one: dict[str, Any]) -> None:
+    table(
+        f"Month end {one['month']}: won against invoiced ({one['unexplained']} unexplained)",
+        ("", "Won", "Invoiced", "Explained", "Unexplained", "Differences"),
+        (
+            (currency, row["won"], row["invoiced"], row["explained"], row["unexplained"], row["differences"])
+            for currency, row in one["totals"].items()
+        ),
+        right=("Won", "Invoiced", "Explained", "Unexplained", "Differences"),
+    )
+    say(f"Report of {one['month']}: {one['page']}")
 
 
 def _next(report: PassReport, settings: Settings) -> None:

@@ -1,7 +1,8 @@
 """The assets of the customers flow: the plan, what of it waits in the ledger, and what was pushed."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any, Literal
 
 import dagster as dg
@@ -24,12 +25,10 @@ from qbsf_pipeline.customers.plan import (
 )
 from qbsf_pipeline.customers.push import PushContext, PushOutcome, push
 from qbsf_pipeline.customers.tell import WORDS, problems_of, tell_changes
-from qbsf_pipeline.flows.approval import batch_of
-from qbsf_pipeline.flows.outages import tell_outages
 from qbsf_pipeline.flows.plan_assets import PlanConfig, plan_spec
-from qbsf_pipeline.flows.plans import company_today, planned_writes
-from qbsf_pipeline.flows.problems import entries_to_tell, tell_problems
+from qbsf_pipeline.flows.plans import company_today
 from qbsf_pipeline.flows.source_gates import INVOICE_KEY, OPPORTUNITY_KEY
+from qbsf_pipeline.flows.writing import Pending, Pushing, pending_asset, plan_results, pushed_asset, tell_refusals
 from qbsf_pipeline.money import parse_json, to_json
 from qbsf_pipeline.progress import progress
 from qbsf_pipeline.quickbooks import objects as quickbooks
@@ -38,17 +37,12 @@ from qbsf_pipeline.salesforce import objects as salesforce
 from qbsf_pipeline.state.agreements import Agreement
 from qbsf_pipeline.state.database import State
 from qbsf_pipeline.state.journal import FieldChange
-from qbsf_pipeline.steps import deliver_messages, step
-from qbsf_pipeline.warehouse.assets import OWNERS, table_key
+from qbsf_pipeline.steps import step
+from qbsf_pipeline.warehouse.assets import table_key
 from qbsf_pipeline.warehouse.connection import read_table, replace_rows
 from qbsf_pipeline.warehouse.made_from import fingerprint, last_made_from, remember_made_from
-from qbsf_pipeline.warehouse.preview import preview_of
 from qbsf_pipeline.warehouse.raw import upsert_rows
 from qbsf_pipeline.warehouse.tables import Column, TableSchema
-
-PENDING_KEY = dg.AssetKey([FLOW, "pending"])
-PUSHED_KEY = dg.AssetKey([FLOW, "pushed"])
-PUSH_LOCK = "push customers"
 
 #: What the state is to remember once the plan has passed its gates.
 AGREED = TableSchema(
@@ -110,111 +104,102 @@ def customer_plan(
             "reported": actions.get("report", 0),
             "refused": frames[REFUSALS.name].height,
         }
-    for table in _TABLES:
-        frame = frames[table.name]
-        shown = frame.drop("payload", "decided_from", "journal_key", "write_key", strict=False)
-        yield dg.MaterializeResult(
-            asset_key=table_key(table), metadata={"dagster/row_count": frame.height, "preview": preview_of(shown)}
+    yield from plan_results(_TABLES, frames, "journal_key", "write_key")
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """What becomes pending beside the plan: what differs, what agrees, which reversals arrived, and how accounts were matched."""
+
+    differences: pl.DataFrame
+    agreed: pl.DataFrame
+    reversals: list[str]
+    matches: pl.DataFrame
+    accounts: pl.DataFrame
+
+
+def _compared(opened: Doors) -> _Compared:
+    with opened.warehouse.connection() as connection:
+        return _Compared(
+            differences=read_table(connection, FIELD_DIFFERENCES),
+            agreed=read_table(connection, AGREED),
+            reversals=read_table(connection, REVERSED).get_column("journal_id").to_list(),
+            matches=read_table(connection, MATCHES),
+            accounts=read_table(connection, salesforce.ACCOUNT, ["id", "is_deleted", "master_record_id"]),
         )
 
 
-@dg.asset(
-    key=PENDING_KEY,
-    deps=[table_key(table) for table in _TABLES],
-    group_name=FLOW,
-    kinds={"sqlite"},
-    owners=OWNERS,
-    description=(
-        "The plan that passed its gates, in the write ledger, and every difference in the journal. Runs only after every "
-        "blocking check of the plan has passed in the same run."
-    ),
-    pool=WAREHOUSE_POOL,
-)
-def pending(context: dg.AssetExecutionContext, doors: DoorsResource, warehouse: WarehouseResource) -> dg.MaterializeResult[None]:
-    """Make the gated plan pending, keep what agrees, and tell people what concerns them."""
-    opened = doors.open(warehouse)
-    if not opened.settings.mode.writes:
-        return dg.MaterializeResult(metadata={"mode": "dry_run: nothing becomes pending"})
-    state, now = opened.state, opened.now()
-    with step(opened, FLOW, "enqueue", context.run_id) as report:
-        with opened.warehouse.connection() as connection:
-            plan = read_table(connection, PLAN)
-            differences = read_table(connection, FIELD_DIFFERENCES)
-            agreed = read_table(connection, AGREED)
-            matches = read_table(connection, MATCHES)
-            accounts = read_table(connection, salesforce.ACCOUNT, ["id", "is_deleted", "master_record_id"])
-            reversals = read_table(connection, REVERSED).get_column("journal_id").to_list()
-        writes = planned_writes(plan)
-        batch = batch_of([write.plan_id for write in writes])
-        with state.transaction():
-            enqueued = state.ledger.enqueue(writes, batch, now)
-            withdrawn = state.ledger.withdraw(FLOW, {write.key for write in writes}, now)
-            # What became of earlier writes comes first: an entry whose write was withdrawn may be reported or planned anew.
-            settle_journal(state, opened)
-            recorded = state.journal.record(changes_of(differences), now)
-            state.agreements.put(agreements_of(agreed), now)
-            state.journal.carried_out(reversals, now)
-        # Whoever is changed because of a match is linked by it from now on.
-        changed = set(plan.get_column("account_id").to_list())
-        field = opened.settings.rules.salesforce.account.customer_id
-        for conflict in remember_links(state, matches, accounts, changed, field, now) if changed else ():
-            progress(conflict)
-        report.counts = {
-            "new writes": enqueued.new,
-            "refreshed": enqueued.refreshed,
-            "withdrawn": len(withdrawn),
-            "new differences": len(recorded),
-            "need a person": _tell_problems(opened),
-        }
-        tell_changes(state, opened.settings, now)
-        deliver_messages(opened, budget_seconds=2.0)
-    return dg.MaterializeResult(metadata={"plan": batch, "dagster/row_count": plan.height, **report.counts})
-
-
-@dg.asset(
-    key=PUSHED_KEY,
-    deps=[PENDING_KEY, table_key(PLAN), table_key(salesforce.ACCOUNT), table_key(quickbooks.CUSTOMER)],
-    group_name=FLOW,
-    kinds={"quickbooks", "salesforce"},
-    owners=OWNERS,
-    description=(
-        "Customers and accounts that were changed so that both sides agree. Takes only what the ledger holds as gated; "
-        "QuickBooks is changed field by field, with the version of the record that was read."
-    ),
-    pool=WAREHOUSE_POOL,
-)
-def pushed(context: dg.AssetExecutionContext, doors: DoorsResource, warehouse: WarehouseResource) -> dg.MaterializeResult[None]:
-    """Push what is pending, then tell finance what concerns it."""
-    opened = doors.open(warehouse)
-    if not opened.settings.mode.writes:
-        raise dg.Failure("QBSF_MODE is dry_run: nothing is written to any system", allow_retries=False)
+def _record(opened: Doors, compared: _Compared, now: datetime) -> dict[str, int]:
     state = opened.state
-    with step(opened, FLOW, "push", context.run_id) as report:
-        with state.exclusive(PUSH_LOCK, 300):
-            outcome = _push(opened)
-        with state.transaction():
-            settle_journal(state, opened)
-        tell_outages(opened, FLOW, outcome.unavailable)
-        report.counts = {
-            "customers changed": outcome.customers_written,
-            "accounts changed": outcome.accounts_written,
-            "refused": outcome.refused,
-            "held": len(outcome.held),
-            "need a person": _tell_problems(opened),
-            "told": tell_changes(state, opened.settings, opened.now()),
-        }
-        deliver_messages(opened)
+    # What became of earlier writes comes first: an entry whose write was withdrawn may be reported or planned anew.
+    settle_journal(state, opened)
+    recorded = state.journal.record(changes_of(compared.differences), now)
+    state.agreements.put(agreements_of(compared.agreed), now)
+    state.journal.carried_out(compared.reversals, now)
+    return {"new differences": len(recorded)}
+
+
+def _link_and_tell(opened: Doors, plan: pl.DataFrame, compared: _Compared, now: datetime) -> dict[str, int]:
+    # Whoever is changed because of a match is linked by it from now on.
+    changed = set(plan.get_column("account_id").to_list())
+    field = opened.settings.rules.salesforce.account.customer_id
+    linked = (opened.state, compared.matches, compared.accounts, changed, field, now)
+    for conflict in remember_links(*linked) if changed else ():
+        progress(conflict)
+    counts = {"need a person": tell_refusals(opened, FLOW, WORDS, PLAN, REFUSALS, problems_of)}
+    tell_changes(opened.state, opened.settings, now)
+    return counts
+
+
+#: Makes the gated plan pending, keeps what agrees, and tells people what concerns them.
+pending = pending_asset(
+    FLOW,
+    Pending(
+        plan=PLAN,
+        deps=[table_key(table) for table in _TABLES],
+        description=(
+            "The plan that passed its gates, in the write ledger, and every difference in the journal. Runs only after every "
+            "blocking check of the plan has passed in the same run."
+        ),
+        read=_compared,
+        record=_record,
+        tell=_link_and_tell,
+    ),
+)
+
+
+def _tell(opened: Doors, outcome: PushOutcome) -> dict[str, int]:
+    return {
+        "customers changed": outcome.customers_written,
+        "accounts changed": outcome.accounts_written,
+        "refused": outcome.refused,
+        "held": len(outcome.held),
+        "need a person": tell_refusals(opened, FLOW, WORDS, PLAN, REFUSALS, problems_of),
+        "told": tell_changes(opened.state, opened.settings, opened.now()),
+    }
+
+
+def _customers(opened: Doors, outcome: PushOutcome) -> pl.DataFrame:
     rows = [quickbooks.row_of("Customer", record, opened.now()) for record in outcome.customers.values()]
-    shown = quickbooks.CUSTOMER.frame(rows).select("id", "display_name", "email", "phone", "billing_city", "sync_token")
-    held = [dg.TableRecord({"write": key, "why": why}) for key, why in outcome.held[:50]]
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": outcome.customers_written + outcome.accounts_written,
-            "preview": preview_of(shown),
-            "held": dg.MetadataValue.table(held, schema=dg.TableSchema([dg.TableColumn("write"), dg.TableColumn("why")])),
-            **report.counts,
-        }
-    )
+    return quickbooks.CUSTOMER.frame(rows).select("id", "display_name", "email", "phone", "billing_city", "sync_token")
+
+
+#: Pushes what is pending, then tells finance what concerns it.
+pushed = pushed_asset(
+    FLOW,
+    Pushing(
+        deps=[table_key(PLAN), table_key(salesforce.ACCOUNT), table_key(quickbooks.CUSTOMER)],
+        kinds={"quickbooks", "salesforce"},
+        description=(
+            "Customers and accounts that were changed so that both sides agree. Takes only what the ledger holds as gated; "
+            "QuickBooks is changed field by field, with the version of the record that was read."
+        ),
+        push=lambda opened: _push(opened),
+        tell=_tell,
+        written=lambda outcome: outcome.customers_written + outcome.accounts_written,
+        shown=_customers,
+    ),
+)
 
 
 # Between the frames and the state
@@ -332,17 +317,9 @@ def _plan(opened: Doors, config: PlanConfig) -> dict[str, pl.DataFrame]:
     return {table.name: frame for table, frame in written.items()}
 
 
-def _tell_problems(opened: Doors) -> int:
-    with opened.warehouse.connection() as connection:
-        refusals = read_table(connection, REFUSALS)
-        planned = set(read_table(connection, PLAN, ["key"]).get_column("key").to_list())
-    entries = [entry for entry in entries_to_tell(opened.state, FLOW) if entry.key in planned]
-    problems = problems_of(refusals, entries, opened.salesforce.instance_url)
-    return tell_problems(opened.state, opened.settings, problems, FLOW, WORDS, opened.now())
-
-
 def _push(opened: Doors) -> PushOutcome:
-    """Push under the lock, and put what QuickBooks returned into the warehouse, so that nothing is read again."""
+    """Push under the lock, put what QuickBooks returned into the warehouse, so that nothing is read again, and say in the
+    journal what became of it."""
     with opened.warehouse.connection() as connection:
         planned = dict(read_table(connection, PLAN, ["key", "payload"]).iter_rows())
 
@@ -371,4 +348,6 @@ def _push(opened: Doors) -> PushOutcome:
             rows = [quickbooks.row_of("Customer", record, opened.now()) for record in outcome.customers.values()]
             with opened.warehouse.transaction() as connection:
                 upsert_rows(connection, quickbooks.CUSTOMER, quickbooks.CUSTOMER.frame(rows))
+    with opened.state.transaction():
+        settle_journal(opened.state, opened)
     return outcome

@@ -17,12 +17,12 @@ from qbsf_pipeline.salesforce.login import audience
 from qbsf_pipeline.salesforce.objects import (
     OBJECT_NAMES,
     OPTIONAL_OBJECTS,
-    WRITTEN_VALUES,
     ObjectDescription,
     check_fields,
     quoted,
     to_18,
     written_fields,
+    written_values,
 )
 from qbsf_pipeline.settings import Environment, Mode, Rules, is_loopback_url
 from qbsf_pipeline.warehouse.tables import decimal_or_none
@@ -182,14 +182,17 @@ def check_objects(described: Mapping[str, Mapping[str, Any] | None]) -> list[Fin
 def check_custom_fields(rules: Rules, described: Mapping[str, Mapping[str, Any] | None]) -> list[Finding]:
     """Each custom field is there, can be read, can be written where it is, and can hold what is written."""
     findings: list[Finding] = []
-    needed = written_fields(rules)
+    needed, values = written_fields(rules), written_values(rules)
     for object_name in ("Opportunity", "Account"):
         description = described.get(object_name)
         if description is None:
             continue
         # A checkbox that an org does not have is named by nothing.
         expected = [each for each in EXPECTED_FIELDS if each.key.startswith(object_name.lower() + ".") and _api_name(rules, each)]
-        expected = [replace(each, written=each.written or each.key in needed) for each in expected]
+        expected = [
+            replace(each, written=each.written or each.key in needed, values=values.get(each.key, each.values))
+            for each in expected
+        ]
         wrong = [
             found
             for each in expected
@@ -268,7 +271,7 @@ def _capacity(
     if found.get("type") == "picklist" and found.get("restrictedPicklist") is True:
         lacking = [value for value in expected.values if value not in values]
         if lacking:
-            told = AREA.problem if set(lacking) & set(WRITTEN_VALUES.get(expected.key, ())) else AREA.warning
+            told = AREA.problem if needed else AREA.warning
             mend = f"{manager}, {name}, Values, New: {', '.join(lacking)}, spelt exactly so"
             findings.append(told(check, f"The restricted picklist lacks {', '.join(lacking)}", mend))
     strange = [value for value in values if expected.known and value.casefold() not in {v.casefold() for v in expected.known}]

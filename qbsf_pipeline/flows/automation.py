@@ -6,14 +6,15 @@ UI cannot start them elsewhere.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any, TypeAlias
-from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from qbsf_pipeline.flows.run_history import forget_job, forget_schedule
 from qbsf_pipeline.flows.runnable import waiting
 from qbsf_pipeline.flows.source_gates import source_gates
+from qbsf_pipeline.flows.time_zone import known_zone
 from qbsf_pipeline.resources import Doors, DoorsResource, WarehouseResource
 from qbsf_pipeline.settings import Mode, Rules, ScheduleRules
 
@@ -81,8 +82,7 @@ class Flow:
 
 SYNC = "sync"
 PLAN_ONLY = "plan_only"
-#: Under this key the state's cache keeps the company's time zone (IANA name): a schedule cannot open the warehouse to ask.
-TIME_ZONE = "company time zone"
+RECONCILE = "reconcile"
 #: A morning that falls into a pass, or into a night without power, is made up for this soon.
 _MORNING_CRON = "*/10 * * * *"
 
@@ -90,7 +90,7 @@ _MORNING_CRON = "*/10 * * * *"
 def jobs(
     flows: Sequence[Flow], raw: dg.AssetSelection, reporting: dg.AssetSelection, together: Sequence[Flow] | None = None
 ) -> list[_Job]:
-    """``sync`` and ``plan_only`` over several flows, ``sync_{flow}`` for each alone, and ``push_{flow}``.
+    """``sync`` and ``plan_only`` over several flows, ``sync_{flow}`` for each alone, ``push_{flow}``, and ``forget_old_runs``.
 
     Args:
         together: the flows of ``sync`` and ``plan_only``; without them those that run in every pass.
@@ -108,7 +108,7 @@ def jobs(
                 tags={**_TAGS, "qbsf/flow": flow.name},
             )
         )
-    return found
+    return [*found, forget_job]
 
 
 def in_every_pass(flows: Sequence[Flow]) -> list[Flow]:
@@ -193,7 +193,8 @@ def sensors(flows: Sequence[Flow], mode: Mode, rules: ScheduleRules) -> list[dg.
 
 
 def schedules(flows: Sequence[Flow], mode: Mode, rules: ScheduleRules) -> list[dg.ScheduleDefinition]:
-    """The full pull, the flows that run once a day, and in modes that write the sweeps that find what no sensor picked up."""
+    """The full pull, what deletes old runs, the flows that run once a day, and in modes that write the sweeps that find what no
+    sensor picked up."""
     full = dg.ScheduleDefinition(
         name="full_pull",
         job_name=SYNC,
@@ -202,12 +203,13 @@ def schedules(flows: Sequence[Flow], mode: Mode, rules: ScheduleRules) -> list[d
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Reads everything whole, to find what was deleted without a trace.",
     )
-    found = [full, *(_morning(flow, flows) for flow in flows if flow.daily_at is not None)]
+    found = [full, forget_schedule(), *(_morning(flow, flows) for flow in flows if flow.daily_at is not None)]
     return [*found, *(_sweep(flow, flows, rules) for flow in flows)] if mode.writes else found
 
 
-def _pass_jobs(flows: Sequence[Flow]) -> list[str]:
-    return [SYNC, *(f"{SYNC}_{flow.name}" for flow in flows), *(flow.push_job_name for flow in flows)]
+def pass_jobs(flows: Sequence[Flow]) -> list[str]:
+    """The jobs that read or write the warehouse: no two of them should be under way together."""
+    return [SYNC, RECONCILE, *(f"{SYNC}_{flow.name}" for flow in flows), *(flow.push_job_name for flow in flows)]
 
 
 def due_today(opened: Doors, flow: Flow) -> bool:
@@ -219,8 +221,7 @@ def due_today(opened: Doors, flow: Flow) -> bool:
     if flow.daily_at is None:
         return False
     now = opened.now()
-    clock = opened.state.cache.load(TIME_ZONE)
-    here = now.astimezone(ZoneInfo(clock.text) if clock is not None else UTC)
+    here = now.astimezone(known_zone(opened.state))
     due_at = datetime.combine(here.date(), time.fromisoformat(flow.daily_at(opened.settings.rules)), tzinfo=here.tzinfo)
     if due_at > here:
         due_at -= timedelta(days=1)
@@ -243,7 +244,7 @@ def _morning(flow: Flow, flows: Sequence[Flow]) -> dg.ScheduleDefinition:
     ) -> dg.RunRequest | dg.SkipReason:
         if not due_today(doors.open(warehouse), flow):
             return dg.SkipReason("it ran since it was due last")
-        if is_running(context.instance, *_pass_jobs(flows)):
+        if is_running(context.instance, *pass_jobs(flows)):
             return dg.SkipReason("a pass is under way")
         return dg.RunRequest()
 
@@ -263,7 +264,7 @@ def _sweep(flow: Flow, flows: Sequence[Flow], rules: ScheduleRules) -> dg.Schedu
     ) -> dg.RunRequest | dg.SkipReason:
         if not flow.waiting(doors.open(warehouse)):
             return dg.SkipReason("nothing waits")
-        if is_running(context.instance, *_pass_jobs(flows)):
+        if is_running(context.instance, *pass_jobs(flows)):
             return dg.SkipReason("a pass is under way")
         return dg.RunRequest()
 
@@ -281,7 +282,7 @@ def _sync_sensor(flows: Sequence[Flow], rules: ScheduleRules, mode: Mode) -> dg.
         description="Starts a pass again and again, one at a time.",
     )
     def sync_sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        if is_running(context.instance, *_pass_jobs(flows)):
+        if is_running(context.instance, *pass_jobs(flows)):
             return dg.SkipReason("a pass is under way")
         return dg.RunRequest()
 

@@ -105,6 +105,8 @@ STOPPED = {
     "payments": "no payment status was written",
     "aging": "no age was written and nobody was reminded",
 }
+#: The same of a run that writes to no system, and so stops nothing else.
+NOT_MADE = {"reconciliation": "no month-end report was made"}
 
 
 def gate_message(
@@ -113,9 +115,13 @@ def gate_message(
     """That a gate stopped the push: which check, what it found, and what to do. One message per plan and finding.
 
     Args:
-        flows: the flows that stand still; keys of :data:`STOPPED`.
+        flows: the flows that stand still; keys of :data:`STOPPED` or :data:`NOT_MADE`.
     """
-    what = "nothing was sent to QuickBooks" if len(flows) == len(STOPPED) else " and ".join(STOPPED[flow] for flow in flows)
+    what = (
+        "nothing was sent to QuickBooks"
+        if len(flows) == len(STOPPED)
+        else " and ".join((STOPPED | NOT_MADE)[flow] for flow in flows)
+    )
     digest = hashlib.sha256("|".join(f"{name}{text}" for name, text in closed).encode()).hexdigest()[:12]
     lines = [f":no_entry: *{what[0].upper()}{what[1:]}: a check stopped this pass.*"]
     lines += [f"• {escape(text)}  (`{escape(name)}`)" for name, text in closed]

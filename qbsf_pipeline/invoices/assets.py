@@ -1,6 +1,7 @@
 """The assets of the invoice flow: the plan, what of it waits in the ledger, what was pushed, and where it went."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -12,11 +13,10 @@ from qbsf_pipeline.customers.matching.plan import REVIEWS as CUSTOMER_REVIEWS
 from qbsf_pipeline.customers.matching.remember import remember_links
 from qbsf_pipeline.customers.matching.side_by_side import details_of
 from qbsf_pipeline.customers.matching.tell import tell_reviews
-from qbsf_pipeline.flows.approval import batch_of
-from qbsf_pipeline.flows.outages import tell_outages
 from qbsf_pipeline.flows.plan_assets import PlanConfig, plan_spec
-from qbsf_pipeline.flows.plans import company_today, company_zone, kept_keys, planned_writes
+from qbsf_pipeline.flows.plans import company_today, company_zone, kept_keys
 from qbsf_pipeline.flows.problems import entries_to_tell, record_link, tell_problems
+from qbsf_pipeline.flows.writing import Pending, Pushing, pending_asset, plan_results, pushed_asset
 from qbsf_pipeline.invoices.plan import (
     DEALS,
     FLOW,
@@ -45,15 +45,11 @@ from qbsf_pipeline.salesforce import objects as salesforce
 from qbsf_pipeline.salesforce.quotes_and_schedules import CPQ_QUOTE, CPQ_QUOTE_LINE, REVENUE_SCHEDULE
 from qbsf_pipeline.state.outbox import Message
 from qbsf_pipeline.state.reviews import ReviewCase
-from qbsf_pipeline.steps import deliver_messages, step, tell_back
-from qbsf_pipeline.warehouse.assets import OWNERS, table_key
+from qbsf_pipeline.steps import step, tell_back
+from qbsf_pipeline.warehouse.assets import table_key
 from qbsf_pipeline.warehouse.connection import read_table, replace_rows
-from qbsf_pipeline.warehouse.preview import preview_of
 from qbsf_pipeline.warehouse.raw import WATERMARKS, upsert_rows
 
-PENDING_KEY = dg.AssetKey(["invoices", "pending"])
-PUSHED_KEY = dg.AssetKey(["invoices", "pushed"])
-PUSH_LOCK = "push invoices"
 #: What the plan step writes.
 PLANNED_TABLES = (PLAN, DEALS, REFUSALS, NOTES, BILLING_SCHEDULES, BILLING_SCHEDULE_LINES, SCHEDULE_AGREEMENTS)
 
@@ -136,112 +132,106 @@ def invoice_plan(
                 replace_rows(connection, table, frame)
         outcomes = dict(plan.deals.get_column("outcome").value_counts().iter_rows())
         report.counts = {"won deals": plan.deals.height, "writes": plan.writes.height, **outcomes}
-    for table, frame in tables:
-        shown = frame.drop("payload", "decided_from", "schedule", strict=False)
-        yield dg.MaterializeResult(
-            asset_key=table_key(table), metadata={"dagster/row_count": frame.height, "preview": preview_of(shown)}
-        )
+    yield from plan_results((table for table, _ in tables), {table.name: frame for table, frame in tables}, "schedule")
 
 
-@dg.asset(
-    key=PENDING_KEY,
-    deps=[table_key(table) for table in (PLAN, DEALS, REFUSALS, MATCHES, SCHEDULE_AGREEMENTS)],
-    group_name="invoices",
-    kinds={"sqlite"},
-    owners=OWNERS,
-    description=(
-        "The plan that passed its gates, in the write ledger. Runs only after every blocking check of the plan has passed in "
-        "the same run; what cannot be invoiced is told in Slack from here."
-    ),
-    pool=WAREHOUSE_POOL,
-)
-def pending(context: dg.AssetExecutionContext, doors: DoorsResource, warehouse: WarehouseResource) -> dg.MaterializeResult[None]:
-    """Make the gated plan pending, and ask and tell people what concerns them."""
-    opened = doors.open(warehouse)
-    if not opened.settings.mode.writes:
-        return dg.MaterializeResult(metadata={"mode": "dry_run: nothing becomes pending"})
-    state, now = opened.state, opened.now()
-    with step(opened, FLOW, "enqueue", context.run_id) as report:
-        with opened.warehouse.connection() as connection:
-            plan = read_table(connection, PLAN)
-            deals = read_table(connection, DEALS)
-            matches = read_table(connection, MATCHES)
-            questions = read_table(connection, CUSTOMER_REVIEWS)
-            agreements = read_table(connection, SCHEDULE_AGREEMENTS).to_dicts()
-        writes = planned_writes(plan)
-        batch = batch_of([write.plan_id for write in writes])
-        cases = _cases(opened, questions, deals)
-        with state.transaction():
-            enqueued = state.ledger.enqueue(writes, batch, now)
-            withdrawn = state.ledger.withdraw(FLOW, kept_keys(writes, state.ledger.waiting(FLOW), state.ledger.lookup), now)
-            state.billing_schedules.agree(agreed_schedules(agreements), now)
-            state.outbox.put(_schedule_messages(opened, plan, agreements), now)
-            state.reviews.open_or_refresh(cases, now)
-            state.reviews.close_missing([case.account_id for case in cases], now)
-        if not state.ledger.waiting(FLOW) and not state.ledger.sending(FLOW):
-            # Nothing is left to be written, so no push will come to see that a service takes writes again.
-            for system in ("quickbooks", "salesforce"):
-                tell_back(opened, system, writing=True)
-        _remember_matches(opened, plan, matches, now)
-        report.counts = {
-            "new writes": enqueued.new,
-            "refreshed": enqueued.refreshed,
-            "withdrawn": len(withdrawn),
-            "need a person": _tell_problems(opened),
-            "questions asked": tell_reviews(state, opened.settings, opened.salesforce.instance_url, now),
-        }
-        # The push must not wait for Slack's pace of one message a second: what is left goes out after it.
-        deliver_messages(opened, budget_seconds=2.0)
-    return dg.MaterializeResult(metadata={"plan": batch, "dagster/row_count": plan.height, **report.counts})
+@dataclass(frozen=True)
+class _Asked:
+    """What becomes pending beside the plan: what people are asked, how accounts were matched, and what is remembered and told of
+    billing schedules."""
+
+    cases: list[ReviewCase]
+    matches: pl.DataFrame
+    agreements: list[dict[str, Any]]
+    changes: list[dict[str, Any]]
 
 
-@dg.asset(
-    key=PUSHED_KEY,
-    deps=[PENDING_KEY, table_key(PLAN), table_key(salesforce.OPPORTUNITY), table_key(quickbooks.INVOICE)],
-    group_name="invoices",
-    kinds={"quickbooks", "salesforce"},
-    owners=OWNERS,
-    description=(
-        "What stands in QuickBooks and Salesforce because of this program: customers, invoices, e-mails, write-backs. Takes "
-        "only what the ledger holds as gated, each write once and only once."
-    ),
-    pool=WAREHOUSE_POOL,
-)
-def pushed(context: dg.AssetExecutionContext, doors: DoorsResource, warehouse: WarehouseResource) -> dg.MaterializeResult[None]:
-    """Push what is pending, then tell finance."""
-    opened = doors.open(warehouse)
-    if not opened.settings.mode.writes:
-        raise dg.Failure("QBSF_MODE is dry_run: nothing is written to any system", allow_retries=False)
+def _asked(opened: Doors) -> _Asked:
+    with opened.warehouse.connection() as connection:
+        deals = read_table(connection, DEALS)
+        matches = read_table(connection, MATCHES)
+        questions = read_table(connection, CUSTOMER_REVIEWS)
+        agreements = read_table(connection, SCHEDULE_AGREEMENTS).to_dicts()
+        changes = read_table(connection, PLAN).filter(pl.col("operation") == "change_schedule").to_dicts()
+    return _Asked(_cases(opened, questions, deals), matches, agreements, changes)
+
+
+def _record(opened: Doors, asked: _Asked, now: datetime) -> dict[str, int]:
+    opened.state.reviews.open_or_refresh(asked.cases, now)
+    opened.state.reviews.close_missing([case.account_id for case in asked.cases], now)
+    agreed = opened.state.billing_schedules.agree(agreed_schedules(asked.agreements), now)
+    opened.state.outbox.put(_schedule_messages(opened, asked), now)
+    return {"schedules agreed": agreed}
+
+
+def _ask_and_tell(opened: Doors, plan: pl.DataFrame, asked: _Asked, now: datetime) -> dict[str, int]:
     state = opened.state
-    with step(opened, FLOW, "push", context.run_id) as report:
-        with state.exclusive(PUSH_LOCK, 300):
-            outcome = _push(opened)
-        tell_outages(opened, FLOW, outcome.unavailable)
-        told = tell_invoices(state, opened.settings, opened.salesforce.instance_url, opened.now())
-        report.counts = {
-            "customers created": outcome.count("Customer"),
-            "items created": outcome.count("Item"),
-            "invoices": outcome.count("Invoice"),
-            "e-mailed": outcome.sent,
-            "written back": outcome.written_back,
-            "refused": outcome.refused,
-            "schedules changed": outcome.schedules,
-            "held": len(outcome.held),
-            "need a person": _tell_problems(opened),
-        }
-        progress(f"told finance of {told} invoices")
-        deliver_messages(opened)
-    invoices = [quickbooks.row_of("Invoice", record, opened.now()) for record in outcome.created.get("Invoice", {}).values()]
-    shown = quickbooks.INVOICE.frame(invoices).select("id", "doc_number", "customer_name", "total", "currency", "due_date")
-    held = [dg.TableRecord({"write": key, "why": why}) for key, why in outcome.held[:50]]
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": outcome.count("Invoice"),
-            "preview": preview_of(shown),
-            "held": dg.MetadataValue.table(held, schema=dg.TableSchema([dg.TableColumn("write"), dg.TableColumn("why")])),
-            **report.counts,
-        }
-    )
+    if not state.ledger.waiting(FLOW) and not state.ledger.sending(FLOW):
+        # Nothing is left to be written, so no push will come to see that a service takes writes again.
+        for system in ("quickbooks", "salesforce"):
+            tell_back(opened, system, writing=True)
+    _remember_matches(opened, plan, asked.matches, now)
+    return {
+        "need a person": _tell_problems(opened),
+        "questions asked": tell_reviews(state, opened.settings, opened.salesforce.instance_url, now),
+    }
+
+
+#: Makes the gated plan pending, and asks and tells people what concerns them.
+pending = pending_asset(
+    FLOW,
+    Pending(
+        plan=PLAN,
+        deps=[table_key(table) for table in (PLAN, DEALS, REFUSALS, MATCHES, SCHEDULE_AGREEMENTS)],
+        description=(
+            "The plan that passed its gates, in the write ledger. Runs only after every blocking check of the plan has passed in "
+            "the same run; what cannot be invoiced is told in Slack from here."
+        ),
+        read=_asked,
+        record=_record,
+        tell=_ask_and_tell,
+        keep=lambda state, writes: kept_keys(list(writes), state.ledger.waiting(FLOW), state.ledger.lookup),
+    ),
+)
+
+
+def _tell(opened: Doors, outcome: PushOutcome) -> dict[str, int]:
+    told = tell_invoices(opened.state, opened.settings, opened.salesforce.instance_url, opened.now())
+    progress(f"told finance of {told} invoices")
+    return {
+        "customers created": outcome.count("Customer"),
+        "items created": outcome.count("Item"),
+        "invoices": outcome.count("Invoice"),
+        "e-mailed": outcome.sent,
+        "written back": outcome.written_back,
+        "refused": outcome.refused,
+        "schedules changed": outcome.schedules,
+        "held": len(outcome.held),
+        "need a person": _tell_problems(opened),
+    }
+
+
+def _invoices(opened: Doors, outcome: PushOutcome) -> pl.DataFrame:
+    rows = [quickbooks.row_of("Invoice", record, opened.now()) for record in outcome.created.get("Invoice", {}).values()]
+    return quickbooks.INVOICE.frame(rows).select("id", "doc_number", "customer_name", "total", "currency", "due_date")
+
+
+#: Pushes what is pending, then tells finance.
+pushed = pushed_asset(
+    FLOW,
+    Pushing(
+        deps=[table_key(PLAN), table_key(salesforce.OPPORTUNITY), table_key(quickbooks.INVOICE)],
+        kinds={"quickbooks", "salesforce"},
+        description=(
+            "What stands in QuickBooks and Salesforce because of this program: customers, invoices, e-mails, write-backs. Takes "
+            "only what the ledger holds as gated, each write once and only once."
+        ),
+        push=lambda opened: _push(opened),
+        tell=_tell,
+        written=lambda outcome: outcome.count("Invoice"),
+        shown=_invoices,
+    ),
+)
 
 
 # Between the frames and the state
@@ -330,9 +320,9 @@ def _inputs(opened: Doors) -> InvoiceInputs:
     )
 
 
-def _schedule_messages(opened: Doors, plan: pl.DataFrame, agreements: Sequence[Mapping[str, Any]]) -> list[Message]:
+def _schedule_messages(opened: Doors, asked: _Asked) -> list[Message]:
     """What finance is told of schedules: what stopped, and what waits for a person."""
-    questions = plan.filter(pl.col("operation") == "change_schedule").to_dicts()
+    agreements, questions = asked.agreements, asked.changes
     url, channel = opened.salesforce.instance_url, opened.settings.environment.slack_finance_channel
     links = {row["opportunity_id"]: record_link(url, row["opportunity_id"]) for row in (*agreements, *questions)}
     return [*stopped_messages(agreements, channel, links), *question_messages(questions, channel, links)]

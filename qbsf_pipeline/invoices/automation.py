@@ -3,7 +3,8 @@
 from qbsf_pipeline.customers.matching.assets import REVIEWS_PAGE_KEY
 from qbsf_pipeline.customers.matching.plan import MATCHES
 from qbsf_pipeline.flows.automation import Flow
-from qbsf_pipeline.invoices.assets import PENDING_KEY, PLANNED_TABLES, PUSHED_KEY
+from qbsf_pipeline.flows.writing import pending_key, pushed_key
+from qbsf_pipeline.invoices.assets import PLANNED_TABLES
 from qbsf_pipeline.invoices.checks import plan_gates
 from qbsf_pipeline.invoices.plan import FLOW
 from qbsf_pipeline.invoices.tell import untold
@@ -14,8 +15,8 @@ INVOICES = Flow(
     derived=[table_key(MATCHES)],
     planned=[table_key(table) for table in PLANNED_TABLES],
     plan_gates=plan_gates,
-    pending=PENDING_KEY,
-    pushed=PUSHED_KEY,
+    pending=pending_key(FLOW),
+    pushed=pushed_key(FLOW),
     after=[REVIEWS_PAGE_KEY],
     untold=lambda opened: len(untold(opened.state)),
 )

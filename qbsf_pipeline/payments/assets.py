@@ -7,13 +7,11 @@ import dagster as dg
 import duckdb
 import polars as pl
 
-from qbsf_pipeline.flows.approval import batch_of
-from qbsf_pipeline.flows.automation import TIME_ZONE
-from qbsf_pipeline.flows.outages import tell_outages
 from qbsf_pipeline.flows.plan_assets import PlanConfig, plan_spec
-from qbsf_pipeline.flows.plans import company_zone, planned_writes
-from qbsf_pipeline.flows.problems import entries_to_tell, tell_problems
+from qbsf_pipeline.flows.plans import company_zone
 from qbsf_pipeline.flows.source_gates import INVOICE_KEY, OPPORTUNITY_KEY
+from qbsf_pipeline.flows.time_zone import remember_zone
+from qbsf_pipeline.flows.writing import Pending, Pushing, pending_asset, plan_results, pushed_asset, tell_refusals
 from qbsf_pipeline.payments.plan import (
     DEALS,
     EVENTS,
@@ -37,15 +35,10 @@ from qbsf_pipeline.receivables.inputs import SOURCES
 from qbsf_pipeline.receivables.tables import APPLICATIONS, INVOICES
 from qbsf_pipeline.resources import WAREHOUSE_POOL, Doors, DoorsResource, WarehouseResource
 from qbsf_pipeline.salesforce import objects as salesforce
-from qbsf_pipeline.steps import deliver_messages, step
-from qbsf_pipeline.warehouse.assets import OWNERS, table_key
+from qbsf_pipeline.steps import step
+from qbsf_pipeline.warehouse.assets import table_key
 from qbsf_pipeline.warehouse.connection import read_table, replace_rows
 from qbsf_pipeline.warehouse.made_from import fingerprint, last_made_from, remember_made_from
-from qbsf_pipeline.warehouse.preview import preview_of
-
-PENDING_KEY = dg.AssetKey([FLOW, "pending"])
-PUSHED_KEY = dg.AssetKey([FLOW, "pushed"])
-PUSH_LOCK = "push payments"
 
 _SALESFORCE = (
     salesforce.OPPORTUNITY,
@@ -91,95 +84,66 @@ def payment_plan(
             "events": frames[EVENTS.name].height,
             "refused": frames[REFUSALS.name].height,
         }
-    for table in _TABLES:
-        frame = frames[table.name]
-        shown = frame.drop("payload", "decided_from", "fingerprint", strict=False)
-        yield dg.MaterializeResult(
-            asset_key=table_key(table), metadata={"dagster/row_count": frame.height, "preview": preview_of(shown)}
-        )
+    yield from plan_results(_TABLES, frames, "fingerprint")
 
 
-@dg.asset(
-    key=PENDING_KEY,
-    deps=[table_key(table) for table in _TABLES],
-    group_name=FLOW,
-    kinds={"sqlite"},
-    owners=OWNERS,
-    description=(
-        "The plan that passed its gates, in the write ledger, with how far each deal is paid, remembered, and what happened, "
-        "recorded once. Owners are told from here."
+def _derived(opened: Doors) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What becomes pending beside the plan: deals and events."""
+    with opened.warehouse.connection() as connection:
+        return read_table(connection, DEALS), read_table(connection, EVENTS)
+
+
+def _record(opened: Doors, derived: tuple[pl.DataFrame, pl.DataFrame], now: datetime) -> dict[str, int]:
+    deals, events = derived
+    recorded = opened.state.payment_events.record(payment_events_of(events), now)
+    opened.state.deal_payments.put(deal_payments_of(deals), now)
+    return {"new events": len(recorded)}
+
+
+def _tell_now(opened: Doors, now: datetime) -> dict[str, int]:
+    return {
+        "need a person": tell_refusals(opened, FLOW, WORDS, PLAN, REFUSALS, problems_of),
+        "told": tell_payments(opened, now),
+    }
+
+
+#: Makes the gated plan pending, remembers how far deals are paid, and tells people what happened.
+pending = pending_asset(
+    FLOW,
+    Pending(
+        plan=PLAN,
+        deps=[table_key(table) for table in _TABLES],
+        description=(
+            "The plan that passed its gates, in the write ledger, with how far each deal is paid, remembered, and what happened, "
+            "recorded once. Owners are told from here."
+        ),
+        read=_derived,
+        record=_record,
+        tell=lambda opened, _plan, _derived, now: _tell_now(opened, now),
     ),
-    pool=WAREHOUSE_POOL,
 )
-def pending(context: dg.AssetExecutionContext, doors: DoorsResource, warehouse: WarehouseResource) -> dg.MaterializeResult[None]:
-    """Make the gated plan pending, remember how far deals are paid, and tell people what happened."""
-    opened = doors.open(warehouse)
-    if not opened.settings.mode.writes:
-        return dg.MaterializeResult(metadata={"mode": "dry_run: nothing becomes pending"})
-    state, now = opened.state, opened.now()
-    with step(opened, FLOW, "enqueue", context.run_id) as report:
-        with opened.warehouse.connection() as connection:
-            plan = read_table(connection, PLAN)
-            deals = read_table(connection, DEALS)
-            events = read_table(connection, EVENTS)
-        writes = planned_writes(plan)
-        batch = batch_of([write.plan_id for write in writes])
-        # An event is recorded together with what it leads to, so that no pass can see the one without the other.
-        with state.transaction():
-            enqueued = state.ledger.enqueue(writes, batch, now)
-            withdrawn = state.ledger.withdraw(FLOW, {write.key for write in writes}, now)
-            recorded = state.payment_events.record(payment_events_of(events), now)
-            state.deal_payments.put(deal_payments_of(deals), now)
-        report.counts = {
-            "new writes": enqueued.new,
-            "refreshed": enqueued.refreshed,
-            "withdrawn": len(withdrawn),
-            "new events": len(recorded),
-            "need a person": _tell_problems(opened),
-            "told": tell_payments(opened, now),
-        }
-        deliver_messages(opened, budget_seconds=2.0)
-    return dg.MaterializeResult(metadata={"plan": batch, "dagster/row_count": plan.height, **report.counts})
 
 
-@dg.asset(
-    key=PUSHED_KEY,
-    deps=[PENDING_KEY, table_key(PLAN), table_key(salesforce.OPPORTUNITY)],
-    group_name=FLOW,
-    kinds={"salesforce"},
-    owners=OWNERS,
-    description=(
-        "Deals that show how far they are paid: status, balance, day of the last payment, and the stage where the rules name "
-        "one. Takes only what the ledger holds as gated."
+def _tell(opened: Doors, outcome: PushOutcome) -> dict[str, int]:
+    done = {"deals changed": outcome.deals, "refused": outcome.refused, "held": len(outcome.held)}
+    return done | _tell_now(opened, opened.now())
+
+
+#: Pushes what is pending, then tells people what they were not told yet.
+pushed = pushed_asset(
+    FLOW,
+    Pushing(
+        deps=[table_key(PLAN), table_key(salesforce.OPPORTUNITY)],
+        kinds={"salesforce"},
+        description=(
+            "Deals that show how far they are paid: status, balance, day of the last payment, and the stage where the rules name "
+            "one. Takes only what the ledger holds as gated."
+        ),
+        push=lambda opened: _push(opened),
+        tell=_tell,
+        written=lambda outcome: outcome.deals,
     ),
-    pool=WAREHOUSE_POOL,
 )
-def pushed(context: dg.AssetExecutionContext, doors: DoorsResource, warehouse: WarehouseResource) -> dg.MaterializeResult[None]:
-    """Push what is pending, then tell people what they were not told yet."""
-    opened = doors.open(warehouse)
-    if not opened.settings.mode.writes:
-        raise dg.Failure("QBSF_MODE is dry_run: nothing is written to any system", allow_retries=False)
-    state = opened.state
-    with step(opened, FLOW, "push", context.run_id) as report:
-        with state.exclusive(PUSH_LOCK, 300):
-            outcome = _push(opened)
-        tell_outages(opened, FLOW, outcome.unavailable)
-        report.counts = {
-            "deals changed": outcome.deals,
-            "refused": outcome.refused,
-            "held": len(outcome.held),
-            "need a person": _tell_problems(opened),
-            "told": tell_payments(opened, opened.now()),
-        }
-        deliver_messages(opened)
-    held = [dg.TableRecord({"write": key, "why": why}) for key, why in outcome.held[:50]]
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": outcome.deals,
-            "held": dg.MetadataValue.table(held, schema=dg.TableSchema([dg.TableColumn("write"), dg.TableColumn("why")])),
-            **report.counts,
-        }
-    )
 
 
 # Between the frames and the state
@@ -196,9 +160,11 @@ def _plan(opened: Doors, config: PlanConfig) -> dict[str, pl.DataFrame]:
         organization = read_table(connection, salesforce.ORGANIZATION)
         company = read_table(connection, quickbooks.COMPANY_INFO, ["time_zone"])
         zone = company_zone(company, organization)
-        _remember_zone(opened, zone.key)
+        remember_zone(opened.state, zone, opened.now())
+        today = opened.now().astimezone(zone).date()
         parameters = PaymentParameters(
-            as_of=date.fromisoformat(config.as_of) if config.as_of else opened.now().astimezone(zone).date(),
+            # Payments are told as they are known now: a past day must not make today one of the quiet days before go-live.
+            as_of=max(date.fromisoformat(config.as_of), today) if config.as_of else today,
             go_live=settings.environment.qbsf_go_live_date,
             watching_since=first.begun_at if first is not None else None,
             organization_id=str(organization.get_column("id").item(0)),
@@ -260,22 +226,6 @@ def _ledger(opened: Doors) -> pl.DataFrame:
     """What became of every write of the flow: columns of :data:`.tables.LEDGER`."""
     outcomes = opened.state.ledger.outcomes_since(FLOW, datetime.min.replace(tzinfo=UTC))
     return pl.DataFrame([[row[name] for name in LEDGER] for row in outcomes], schema=LEDGER, orient="row")
-
-
-def _remember_zone(opened: Doors, zone: str) -> None:
-    """Keep the company's time zone where schedules can read it."""
-    known = opened.state.cache.load(TIME_ZONE)
-    if known is None or known.text != zone:
-        opened.state.cache.store(TIME_ZONE, zone, opened.now())
-
-
-def _tell_problems(opened: Doors) -> int:
-    with opened.warehouse.connection() as connection:
-        refusals = read_table(connection, REFUSALS)
-        planned = set(read_table(connection, PLAN, ["key"]).get_column("key").to_list())
-    entries = [entry for entry in entries_to_tell(opened.state, FLOW) if entry.key in planned]
-    problems = problems_of(refusals, entries, opened.salesforce.instance_url)
-    return tell_problems(opened.state, opened.settings, problems, FLOW, WORDS, opened.now())
 
 
 def _push(opened: Doors) -> PushOutcome:

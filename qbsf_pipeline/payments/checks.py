@@ -20,6 +20,7 @@ from qbsf_pipeline.flows.gates import (
     some,
 )
 from qbsf_pipeline.money import format_amount, parse_json
+from qbsf_pipeline.payments.settling import NO_AGE
 from qbsf_pipeline.payments.tables import DEALS, PLAN
 from qbsf_pipeline.receivables.tables import INVOICES
 from qbsf_pipeline.resources import WAREHOUSE_POOL, DoorsResource, WarehouseResource
@@ -85,7 +86,8 @@ def totals_are_equal(deals: pl.DataFrame, invoices: pl.DataFrame) -> GateOutcome
 
 
 def writes_are_as_derived(plan: pl.DataFrame, deals: pl.DataFrame, rules: Rules) -> GateOutcome:
-    """What is written is the status, the balance and the date that were derived for the deal, and no other field.
+    """What is written is the status, the balance and the date that were derived for the deal, and no other field but the age that
+    a deal loses when nothing of it is open.
 
     Args:
         deals: opportunity_id, status, balance, last_payment_date, stage_wanted.
@@ -105,6 +107,8 @@ def writes_are_as_derived(plan: pl.DataFrame, deals: pl.DataFrame, rules: Rules)
             fields.last_payment_date: row["last_payment_date"],
             "StageName": row["stage_wanted"],
         }
+        if row["status"] in NO_AGE:
+            allowed |= {fields.days_outstanding: None, fields.aging_bucket: None}
         body = parse_json(payload)
         if any(name not in allowed or not _same(value, allowed[name]) for name, value in body.items()):
             wrong.append(label or opportunity_id)
@@ -125,7 +129,7 @@ def _same(written: Any, derived: Any) -> bool:
 
 
 def within_blast_radius(
-    plan: pl.DataFrame, billed: int, rules: GateRules, decisions: Mapping[str, str], batch: str
+    plan: pl.DataFrame, billed: int, rules: GateRules, decisions: Mapping[str, str], batch: str, *, first: bool = False
 ) -> GateOutcome:
     """One pass changes no larger share of the deals with an invoice than the rules allow: a wrong import of payments must not
     reach everybody unseen.
@@ -136,6 +140,7 @@ def within_blast_radius(
         billed: how many deals have an invoice.
         decisions: approved or rejected, by plan id or id of the whole plan.
         batch: the id of the whole plan, as it was made: what a push has begun since then does not change it.
+        first: no deal was ever put right before.
     """
     changed = plan.height
     share = changed / billed if billed else 1.0
@@ -146,8 +151,12 @@ def within_blast_radius(
     limit = f"at most {rules.max_deal_changes}, or {rules.max_deal_changes_share:.0%} of the deals with an invoice"
     if decisions.get(batch) == "approved":
         return GateOutcome("within_blast_radius", True, f"Approved by a person: {known} ({limit}).", figures)
-    todo = f"Look at them with qbsf plan --flow payments, then: qbsf approve {batch}"
-    text = f"{known}: more than one pass may change ({limit}). {todo}"
+    why = "The first pass puts every deal right that has an invoice. " if first else ""
+    todo = (
+        f"Look at them with qbsf plan --flow payments, then: qbsf approve {batch}. Where the plan changes faster than that, "
+        "raise gates.max_deal_changes in the file of QBSF_CONFIG for one pass."
+    )
+    text = f"{known}: more than one pass may change ({limit}). {why}{todo}"
     return GateOutcome("within_blast_radius", False, text, figures)
 
 
@@ -180,4 +189,5 @@ def plan_gates(doors: DoorsResource, warehouse: WarehouseResource) -> Iterator[d
     yield check_result(only_own_invoices_count(plan, deals, invoices), PLAN_KEY)
     yield check_result(totals_are_equal(deals, invoices), PLAN_KEY)
     yield check_result(writes_are_as_derived(plan, deals, rules), PLAN_KEY)
-    yield check_result(within_blast_radius(plan, deals.height, rules.gates, opened.state.approvals.decisions(), batch), PLAN_KEY)
+    decisions, first = opened.state.approvals.decisions(), not opened.state.deal_payments.all()
+    yield check_result(within_blast_radius(plan, deals.height, rules.gates, decisions, batch, first=first), PLAN_KEY)

@@ -6,14 +6,19 @@ counts, for they were replaced; of the others the least settled gives the status
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Any
+
 import polars as pl
 
-from qbsf_pipeline.payments.fingerprints import fingerprints
+from qbsf_pipeline.payments.fingerprints import fingerprints, remembered
 
 PAID = frozenset({"Paid", "Overpaid"})
 SETTLED = PAID | {"Credited"}
 #: Nothing is owed, for nothing is billed.
 NOTHING_BILLED = frozenset({"Not Invoiced", "Voided", "Deleted"})
+#: Nothing is open, so nothing is past due.
+NO_AGE = SETTLED | NOTHING_BILLED
 
 #: Payment statuses of invoices, the least settled first.
 _ORDER = ("Invoiced", "Sent", "Partially Paid", "Paid", "Overpaid", "Credited", "Voided", "Deleted")
@@ -86,6 +91,44 @@ def settled_deals(invoices: pl.DataFrame, applications: pl.DataFrame) -> pl.Data
         )
         .join(fingerprints(linked, applications), on="opportunity_id", how="left")
         .select(_COLUMNS)
+    )
+
+
+def deals_without_invoice(known: pl.DataFrame, settled: pl.DataFrame, invoices: pl.DataFrame) -> pl.DataFrame:
+    """Deals that had an invoice when they were last looked at and have none now, as rows of :func:`settled_deals`.
+
+    An invoice that QuickBooks does not know any more was deleted, also where nobody saw that happen. One that it still knows
+    belongs to another deal now, or to none.
+    """
+    rows: list[dict[str, Any]] = []
+    lost = known.join(settled.select("opportunity_id"), on="opportunity_id", how="anti")
+    if lost.is_empty():
+        return pl.DataFrame(schema=settled.schema)
+    there = set(invoices.get_column("invoice_id").to_list())
+    for row in lost.iter_rows(named=True):
+        memory = remembered(row["fingerprint"])
+        before = tuple(memory.invoices) if memory is not None else ()
+        common = {
+            "opportunity_id": row["opportunity_id"],
+            "currency": row["currency"],
+            "currencies": 1,
+            "invoices": " ".join(before),
+            "numbers": ", ".join(f"id {one}" for one in before),
+            "explained": True,
+            "unexplained": "",
+        }
+        if row["status"] in NOTHING_BILLED:
+            reason = {"Voided": "Its invoice was voided.", "Deleted": "Its invoice was deleted."}.get(row["status"])
+            kept = {"status": row["status"], "balance": row["balance"], "fingerprint": row["fingerprint"]}
+            rows.append(common | kept | {"reason": reason or "It has no invoice."})
+        elif any(one in there for one in before):
+            unlinked = {"status": "Not Invoiced", "balance": None, "fingerprint": "1||"}
+            rows.append(common | unlinked | {"reason": "Its invoice belongs to the deal no more."})
+        else:
+            deleted = {"status": "Deleted", "balance": Decimal("0.00"), "fingerprint": "1||"}
+            rows.append(common | deleted | {"reason": "Its invoice is no longer found in QuickBooks."})
+    return pl.DataFrame(rows, schema_overrides=dict(settled.schema)).with_columns(
+        pl.lit(None, dtype=dtype).alias(name) for name, dtype in settled.schema.items() if name not in rows[0]
     )
 
 

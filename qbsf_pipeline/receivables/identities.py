@@ -11,6 +11,8 @@ reads it right ends it. 3 also sees what is on accounts receivable and never rea
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import polars as pl
 
 from qbsf_pipeline.receivables.applications import (
@@ -175,6 +177,20 @@ def company_differences(inputs: ReceivableInputs) -> pl.DataFrame:
         .select(*COMPANY_DIFFERENCES)
         .cast(COMPANY_DIFFERENCES)
     )
+
+
+def accounts_are_outdated(inputs: ReceivableInputs, read_whole_at: datetime | None) -> bool:
+    """Whether documents were read later than the balance of the accounts receivable: QuickBooks does not touch an account when
+    its balance moves, so a change is only sure to be seen where all accounts are read.
+
+    Args:
+        read_whole_at: when all accounts were read last (aware UTC); ``None`` where they never were.
+    """
+    accounts = live(inputs.account).join(receivable_accounts(inputs), left_on="id", right_on="account_id", how="semi")
+    documents = (inputs.invoice, inputs.payment, inputs.credit_memo, inputs.deposit, inputs.journal_entry)
+    known = [at for at in (read_whole_at, *accounts.get_column("extracted_at").to_list()) if at is not None]
+    read = [at for frame in documents for at in [frame.get_column("extracted_at").max()] if isinstance(at, datetime)]
+    return bool(read) and (not known or max(read) > max(known))
 
 
 def _converted() -> pl.Expr:

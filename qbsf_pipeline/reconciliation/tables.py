@@ -1,6 +1,7 @@
 """The tables of month end. Shapes only; nothing is decided here.
 
-A *case* is one deal with every invoice and credit memo that belongs to it, or one invoice without a deal with its credit memos.
+A *case* is one deal with every invoice and credit memo that belongs to it, or one invoice without a deal with its credit memos,
+or one credit memo that is applied to no invoice.
 A month has a row of every case that has a deal won, an invoice or a credit memo in it; the row has exactly one class. Amounts are
 in the row's currency and without sales tax; ``won`` less ``invoiced`` is ``difference`` in every row, so the rows of a month add
 up to its bridge.
@@ -23,7 +24,7 @@ CASES = TableSchema(
     (
         _MONTH,
         _CURRENCY,
-        Column("case_key", pl.String, "deal:<18-character id> or invoice:<id>; the same in every month"),
+        Column("case_key", pl.String, "deal:<18-character id>, invoice:<id> or credit_memo:<id>; the same in every month"),
         Column("class", pl.String, "Why won and invoiced differ here, such as invoiced_later; matched where they do not"),
         Column("position", pl.Int64, "Order of the class, from 1; the first rule that is true gives the class"),
         Column("opportunity_id", pl.String, "The deal, 18 characters; null without one"),

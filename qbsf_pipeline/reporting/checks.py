@@ -1,6 +1,7 @@
-"""What is compared once the reporting tables are made: our ageing with QuickBooks' own report. Nothing waits for it."""
+"""What is looked at once the reporting tables are made: our ageing beside QuickBooks' own report, and what the heads of ``sql/``
+say must hold. Nothing waits for it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -14,10 +15,13 @@ from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.quickbooks.reports import read_aged_receivables
 from qbsf_pipeline.receivables import tables as receivables
 from qbsf_pipeline.receivables.lines import read_lines
-from qbsf_pipeline.reporting.assets import AGING_KEY
+from qbsf_pipeline.reporting.assets import AGING_KEY, STATEMENTS, metadata_of, severity_of
 from qbsf_pipeline.reporting.day import REPORTING_DAY
+from qbsf_pipeline.reporting.integrity import CHECKS, checks_of, examine, made_tables
+from qbsf_pipeline.reporting.statements import SCHEMA
 from qbsf_pipeline.reporting.tie_out import AR_TIE_OUT, TieOut, aged_parts, compare, journal_parts
 from qbsf_pipeline.resources import WAREHOUSE_POOL, DoorsResource, WarehouseResource
+from qbsf_pipeline.steps import step
 from qbsf_pipeline.warehouse.connection import append_rows, ensure_table, read_table
 
 _AGING = 'SELECT kind, customer_id, currency, home_currency, open_home FROM "reporting"."ar_aging"'
@@ -58,7 +62,9 @@ def _ours(connection: duckdb.DuckDBPyConnection, as_of: date) -> _Ours:
     blocking=False,
     pool=WAREHOUSE_POOL,
 )
-def agrees_with_quickbooks(doors: DoorsResource, warehouse: WarehouseResource) -> dg.AssetCheckResult:
+def agrees_with_quickbooks(
+    context: dg.AssetCheckExecutionContext, doors: DoorsResource, warehouse: WarehouseResource
+) -> dg.AssetCheckResult:
     """Compare, unless that was done today; then say again what was found. One metered read a day."""
     opened = doors.open(warehouse)
     with opened.warehouse.connection() as connection:
@@ -72,11 +78,12 @@ def agrees_with_quickbooks(doors: DoorsResource, warehouse: WarehouseResource) -
             row = done.row(0, named=True)
             return _result(row["agrees"], row["finding"], **_figures(row))
         ours = _ours(connection, as_of)
-    try:
-        report = read_aged_receivables(opened.quickbooks.aged_receivables(as_of))
-    except ServiceError as error:
-        # Nothing waits for this comparison; it is made in the next pass.
-        return _result(False, f"QuickBooks' report could not be read, so nothing was compared: {error.message}")
+    with step(opened, SCHEMA, "compare_aging", context.run.run_id):
+        try:
+            report = read_aged_receivables(opened.quickbooks.aged_receivables(as_of))
+        except ServiceError as error:
+            # Nothing waits for this comparison; it is made in the next pass.
+            return _result(False, f"QuickBooks' report could not be read, so nothing was compared: {error.message}")
     found = compare(report, ours.parts, ours.names, ours.currency, as_of)
     row = found.row(opened.now())
     _remember(warehouse, found, row)
@@ -103,3 +110,34 @@ def _result(passed: bool, finding: str, **figures: str) -> dg.AssetCheckResult:
         description=finding,
         metadata={"found": finding, **figures},
     )
+
+
+@dg.multi_asset_check(
+    name="reporting_checks",
+    specs=[
+        dg.AssetCheckSpec(check, asset=dg.AssetKey([SCHEMA, statement.name]), description=CHECKS[check])
+        for statement in STATEMENTS
+        for check in checks_of(statement)
+    ],
+    can_subset=True,
+    pool=WAREHOUSE_POOL,
+)
+def reporting_checks(
+    context: dg.AssetCheckExecutionContext, doors: DoorsResource, warehouse: WarehouseResource
+) -> Iterator[dg.AssetCheckResult]:
+    """What the heads of ``sql/`` say must hold. Passes look at what they made by themselves; this is for people in the UI."""
+    opened = doors.open(warehouse)
+    wanted = {(key.asset_key.path[-1], key.name) for key in context.selected_asset_check_keys}
+    with opened.warehouse.transaction() as connection:
+        made = made_tables(connection)
+        found = [one for statement in STATEMENTS if statement.name in made for one in examine(connection, statement)]
+    for one in found:
+        if (one.table, one.check) in wanted:
+            yield dg.AssetCheckResult(
+                check_name=one.check,
+                asset_key=dg.AssetKey([SCHEMA, one.table]),
+                passed=one.passed,
+                severity=severity_of(one),
+                description=one.text,
+                metadata=metadata_of(one),
+            )

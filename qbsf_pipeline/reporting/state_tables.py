@@ -1,14 +1,16 @@
-"""What of the state database analysts see: writes, failures, reviews, links and the
-journal of fields, copied into schema ``pipeline``."""
+"""What of the state database analysts see: writes, failures, reviews, links, the journal of fields, and the steps of passes,
+copied into schema ``pipeline``."""
 
 from __future__ import annotations
+
+from datetime import datetime, timedelta
 
 import duckdb
 import polars as pl
 
 from qbsf_pipeline.money import to_json
 from qbsf_pipeline.state.database import State
-from qbsf_pipeline.warehouse.connection import replace_rows
+from qbsf_pipeline.warehouse.connection import append_rows, ensure_table, replace_rows
 from qbsf_pipeline.warehouse.tables import AMOUNT, TIMESTAMP, Column, TableSchema
 
 LEDGER = TableSchema(
@@ -115,10 +117,30 @@ FIELD_JOURNAL = TableSchema(
     ("journal_id",),
     "Every difference of a field that was found, and what became of it. A row is one field of one customer, once.",
 )
+PASSES = TableSchema(
+    "pipeline",
+    "passes",
+    (
+        Column("pass_id", pl.Int64, "Rises with every step"),
+        Column("run_id", pl.String, "Dagster's run; null for a step that is under way or was killed"),
+        Column("flow", pl.String, "Flow"),
+        Column("step", pl.String, "plan, enqueue, push, or what is pulled"),
+        Column("mode", pl.String, "sandbox, dry_run, approve or live"),
+        Column("begun_at", TIMESTAMP, "When it began (UTC)"),
+        Column("ended_at", TIMESTAMP, "When it ended (UTC); null while it runs, and for ever if it was killed"),
+        Column("outcome", pl.String, "done or failed; null as ended_at"),
+        Column("counts", pl.String, "Its counts, in words of the flow (JSON object)"),
+        Column("api_calls", pl.String, "Calls by service.kind (JSON object)"),
+    ),
+    ("pass_id",),
+    "Steps of passes that called a service or decided something. A row is one step.",
+)
+#: A step that has not ended by then was killed, and is not looked at again.
+_STEP_ENDS = timedelta(days=1)
 
 
 def copy_state(connection: duckdb.DuckDBPyConnection, state: State) -> dict[str, int]:
-    """Replace the tables by what the state database holds now. Returns rows by table."""
+    """Bring the tables in step with what the state database holds now. Returns rows by table."""
     failures = [
         {
             "failure_id": failure.failure_id,
@@ -147,4 +169,45 @@ def copy_state(connection: duckdb.DuckDBPyConnection, state: State) -> dict[str,
     }
     for table, rows in copied.items():
         replace_rows(connection, table, table.frame(rows))
-    return {table.name: len(rows) for table, rows in copied.items()}
+    return {table.name: len(rows) for table, rows in copied.items()} | {PASSES.name: _copy_passes(connection, state)}
+
+
+def _copy_passes(connection: duckdb.DuckDBPyConnection, state: State) -> int:
+    """Add the steps since the last copy, and those that had not ended then; there are a thousand a day. Returns all rows."""
+    ensure_table(connection, PASSES)
+    name = PASSES.qualified_name
+    newest, begun = connection.execute(f"SELECT max(pass_id), max(begun_at) FROM {name}").fetchall()[0]
+    first = _first_unsettled(connection, newest, begun)
+    limit = 200
+    recent = state.passes.recent(limit=limit)
+    while len(recent) == limit and recent[-1].pass_id > first:
+        limit *= 8
+        recent = state.passes.recent(limit=limit)
+    rows = [
+        {
+            "pass_id": one.pass_id,
+            "run_id": one.dagster_run_id,
+            "flow": one.flow,
+            "step": one.trigger,
+            "mode": one.mode,
+            "begun_at": one.begun_at,
+            "ended_at": one.ended_at,
+            "outcome": one.outcome,
+            "counts": to_json(one.counts),
+            "api_calls": to_json(one.api_calls),
+        }
+        for one in recent
+        if one.pass_id >= first
+    ]
+    connection.execute(f"DELETE FROM {name} WHERE pass_id >= ?", [first])
+    append_rows(connection, PASSES, PASSES.frame(rows))
+    return int(connection.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0])
+
+
+def _first_unsettled(connection: duckdb.DuckDBPyConnection, newest: int | None, begun: datetime | None) -> int:
+    """The oldest step that may have changed since it was copied."""
+    if newest is None or begun is None:
+        return 0
+    query = f"SELECT min(pass_id) FROM {PASSES.qualified_name} WHERE ended_at IS NULL AND begun_at > ?"
+    oldest = connection.execute(query, [begun - _STEP_ENDS]).fetchall()[0][0]
+    return int(newest) + 1 if oldest is None else int(oldest)

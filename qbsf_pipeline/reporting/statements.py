@@ -1,24 +1,42 @@
-"""Reads the files in ``sql/``: what a row is, what each column means, the statement, and what it reads from.
+"""Reads the files in ``sql/``: what a row is, what each column means, what must hold, the statement, and what it reads from.
 
-A file is named after its table, ``sql/invoices.sql`` for ``reporting.invoices``. Its head is made of comment lines: the
-table's name, prose that says what a row is, a blank comment line, then one line ``-- column: meaning`` for each column.
-``(view)`` behind the name makes a view of it: for what is long and rarely looked at whole.
+A file is named after its table, ``sql/invoices.sql`` for ``reporting.invoices``. How its head is written stands in
+:mod:`.heads`. A view is for what is long and rarely looked at whole, or must always show the newest.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import polars as pl
 import sqlglot
 from sqlglot import exp
 
 from qbsf_pipeline.errors import ConfigurationError
+from qbsf_pipeline.reporting.heads import Head, read_head
+from qbsf_pipeline.warehouse.tables import Column, TableSchema
 
 SCHEMA = "reporting"
-_COLUMN = re.compile(r"^-- ([a-z][a-z0-9_]*): (.+)$")
+
+METRIC_DEFINITIONS = TableSchema(
+    "pipeline",
+    "metric_definitions",
+    (
+        Column("metric", pl.String, "Column of the reporting table"),
+        Column("table_name", pl.String, "The reporting table"),
+        Column("meaning", pl.String, "The column's comment"),
+        Column("definition", pl.String, "Formula and edge rules in words"),
+        Column("unit", pl.String, "Unit; null where the definition says it"),
+        Column("source", pl.String, "Where the definition comes from"),
+    ),
+    ("table_name", "metric"),
+    "How measures are defined, from the heads of sql/. A row is one measure",
+)
+#: Tables outside ``reporting`` that are filled from one of its tables as soon as that is made: who reads them follows it.
+_KEPT_FROM = {("pipeline", "ar_aging_history"): "ar_aging"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +50,7 @@ class Statement:
         sql: the select.
         reads: tables that it reads, as (schema, table).
         is_view: it is computed when somebody looks at it, not in every pass.
+        head: everything that its head says.
     """
 
     name: str
@@ -40,6 +59,17 @@ class Statement:
     sql: str
     reads: frozenset[tuple[str, str]]
     is_view: bool = False
+    head: Head = field(default_factory=lambda: Head("", {}))
+
+    @property
+    def table(self) -> TableSchema:
+        """Its place in the warehouse. Columns and types are DuckDB's."""
+        return TableSchema(SCHEMA, self.name, (), self.head.key, self.description)
+
+    @property
+    def qualified_name(self) -> str:
+        """``reporting.name``, quoted for SQL."""
+        return self.table.qualified_name
 
 
 def folder() -> Path:
@@ -58,12 +88,16 @@ def load_statements() -> list[Statement]:
     """Every file of ``sql/``, those that others read first.
 
     Raises:
-        ConfigurationError: a file is not SQL, has no head, its head and its columns differ, or files read each other.
+        ConfigurationError: a file is not SQL, has no head, its head and its columns differ, its head declares something that
+            cannot be read or names what is not there, or files read each other.
     """
     found = {path.stem: _parse(path) for path in sorted(folder().glob("*.sql"))}
+    problems = [problem for statement in found.values() for problem in _pointing_nowhere(statement, found)]
+    if problems:
+        raise ConfigurationError(problems)
     order = TopologicalSorter(
         {
-            name: {table for schema, table in statement.reads if schema == SCHEMA and table in found}
+            name: {made for made in (_made_by(*table) for table in statement.reads) if made in found}
             for name, statement in found.items()
         }
     )
@@ -74,17 +108,33 @@ def load_statements() -> list[Statement]:
         raise ConfigurationError([f"{names}: they read each other"]) from error
 
 
+def _made_by(schema: str, table: str) -> str | None:
+    """The statement that a table comes from, where it comes from one."""
+    return table if schema == SCHEMA else _KEPT_FROM.get((schema, table))
+
+
+def metric_definitions(statements: Sequence[Statement]) -> pl.DataFrame:
+    """The measures that the heads define, as a frame of :data:`METRIC_DEFINITIONS`, by table and column."""
+    return METRIC_DEFINITIONS.frame(
+        [
+            {
+                "metric": measure.column,
+                "table_name": statement.name,
+                "meaning": statement.columns[measure.column],
+                "definition": measure.definition,
+                "unit": measure.unit or None,
+                "source": measure.source,
+            }
+            for statement in sorted(statements, key=lambda each: each.name)
+            for measure in statement.head.measures
+        ]
+    )
+
+
 def _parse(path: Path) -> Statement:
-    prose: list[str] = []
-    columns: dict[str, str] = {}
     lines = path.read_text(encoding="utf-8").splitlines()
     body_starts = next((number for number, line in enumerate(lines) if not line.startswith("--")), len(lines))
-    for line in lines[1:body_starts]:
-        column = _COLUMN.match(line)
-        if column:
-            columns[column[1]] = column[2]
-        elif line.strip("- "):
-            prose.append(line.removeprefix("--").strip())
+    head = read_head(lines[:body_starts], path.name)
     sql = "\n".join(lines[body_starts:]).strip()
     try:
         tree = sqlglot.parse_one(sql, dialect="duckdb")
@@ -94,10 +144,30 @@ def _parse(path: Path) -> Statement:
     if not isinstance(tree, exp.Query):
         raise ConfigurationError([f"sql/{path.name}: must be one select"])
     selected = [column for column in tree.named_selects if column != "*"]
-    if selected != list(columns):
-        odd = sorted(set(selected) ^ set(columns)) or ["their order"]
+    if selected != list(head.columns):
+        odd = sorted(set(selected) ^ set(head.columns)) or ["their order"]
         raise ConfigurationError([f"sql/{path.name}: the head and the select disagree about {', '.join(odd)}"])
     inner = {cte.alias_or_name for cte in tree.find_all(exp.CTE)}
-    reads = {(table.db, table.name) for table in tree.find_all(exp.Table) if table.name not in inner or table.db}
-    is_view = bool(lines) and lines[0].rstrip().endswith("(view)")
-    return Statement(path.stem, " ".join(prose), columns, sql, frozenset(reads), is_view)
+    # What stands in FROM without being a name is a function, such as generate_series.
+    tables = [table for table in tree.find_all(exp.Table) if isinstance(table.this, exp.Identifier)]
+    reads = {(table.db, table.name) for table in tables if table.name not in inner or table.db}
+    without_schema = sorted(table for schema, table in reads if not schema)
+    if without_schema:
+        raise ConfigurationError([f"sql/{path.name}: name the schema of {', '.join(without_schema)}"])
+    if not head.key:
+        raise ConfigurationError(
+            [f"sql/{path.name}: has no key: say in its head `-- @key: ` and the columns that make a row unique"]
+        )
+    return Statement(path.stem, head.description, head.columns, sql, frozenset(reads), head.is_view, head)
+
+
+def _pointing_nowhere(statement: Statement, known: Mapping[str, Statement]) -> Iterator[str]:
+    """What the head of one file says about columns of others that are not there."""
+    head = statement.head
+    pointed: list[tuple[str, str, tuple[str, ...]]] = [("@refers", one.table, (one.other_column,)) for one in head.references]
+    pointed += [("@balances", one.table, (one.other_column, *one.other_by)) for one in head.balances]
+    for word, table, columns in pointed:
+        if table not in known:
+            yield f"sql/{statement.name}.sql: {word} names the table {table}: there is no sql/{table}.sql"
+        elif lacking := [column for column in columns if column not in known[table].columns]:
+            yield f"sql/{statement.name}.sql: {word} names {table}.{lacking[0]}: sql/{table}.sql has no such column"

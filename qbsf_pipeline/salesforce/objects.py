@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from qbsf_pipeline.errors import ConfigurationError
 from qbsf_pipeline.money import to_json
 from qbsf_pipeline.salesforce.quotes_and_schedules import CPQ_QUOTE, CPQ_QUOTE_LINE, REVENUE_SCHEDULE
-from qbsf_pipeline.settings import Rules
+from qbsf_pipeline.settings import Rules, bucket_names
 from qbsf_pipeline.warehouse.tables import (
     AMOUNT,
     RATE,
@@ -203,6 +203,7 @@ OPPORTUNITY_STAGE = raw_table(
         _flag("is_won", "IsWon", "Deals in this stage are won"),
         _flag("is_closed", "IsClosed", "Deals in this stage are closed"),
         _flag("is_active", "IsActive", "Whether the stage may be chosen"),
+        Column("sort_order", pl.Int64, "Place among the stages", "SortOrder"),
     ),
     "Stages of the sales process: one row per stage",
 )
@@ -311,18 +312,33 @@ OPTIONAL_OBJECTS: frozenset[str] = frozenset(source.name for source in _SOURCES 
 #: Every raw table of Salesforce.
 TABLES: tuple[TableSchema, ...] = tuple(source.table for source in _SOURCES)
 
-#: Fields that the program writes for every invoice: keys of the rules under ``salesforce``. See :func:`written_fields`.
+#: Fields that the program writes for every invoice, its payments and its age: keys of the rules under ``salesforce``. See
+#: :func:`written_fields`.
 WRITTEN_FIELDS: tuple[str, ...] = (
     "opportunity.invoice_id",
     "opportunity.invoice_number",
     "opportunity.invoice_url",
     "opportunity.payment_status",
     "opportunity.invoice_balance",
+    "opportunity.last_payment_date",
+    "opportunity.days_outstanding",
+    "opportunity.aging_bucket",
     "account.customer_id",
 )
 
-#: Values that the program writes into picklists: key of the rules under ``salesforce`` -> values (contract.md).
-WRITTEN_VALUES: Mapping[str, tuple[str, ...]] = {"opportunity.payment_status": ("Invoiced", "Sent")}
+#: Every payment status that may be written (contract.md).
+_PAYMENT_STATUSES = (
+    *("Not Invoiced", "Invoiced", "Sent", "Partially Paid", "Paid"),
+    *("Overpaid", "Credited", "Voided", "Deleted"),
+)
+
+
+def written_values(rules: Rules) -> dict[str, tuple[str, ...]]:
+    """Values that the program writes into picklists under these rules, by key of the rules under ``salesforce``."""
+    return {
+        "opportunity.payment_status": _PAYMENT_STATUSES,
+        "opportunity.aging_bucket": bucket_names(rules.aging.buckets),
+    }
 
 
 def written_fields(rules: Rules) -> tuple[str, ...]:
@@ -675,7 +691,7 @@ def _missing_fields(source: _Source, rules: Rules, description: ObjectDescriptio
 
 def _write_problems(source: _Source, rules: Rules, description: ObjectDescription) -> list[str]:
     problems = []
-    written = written_fields(rules)
+    written, values = written_fields(rules), written_values(rules)
     for key, name in _custom_fields(source, rules).values():
         field = description.field(name)
         if key not in written or field is None:
@@ -685,7 +701,7 @@ def _write_problems(source: _Source, rules: Rules, description: ObjectDescriptio
                 f"{source.name}.{field.name} cannot be written by the integration user: grant edit access to it in the "
                 f"permission set, or name another field under salesforce.{key} in the file of QBSF_CONFIG"
             )
-        lacking = [value for value in WRITTEN_VALUES.get(key, ()) if value not in field.values]
+        lacking = [value for value in values.get(key, ()) if value not in field.values]
         if field.type == "picklist" and field.restricted and lacking:
             problems.append(
                 f"{source.name}.{field.name} is a restricted picklist without {', '.join(lacking)}: add these values "

@@ -32,6 +32,9 @@ from qbsf_pipeline.state.journal import Journal
 from qbsf_pipeline.state.ledger import Ledger
 from qbsf_pipeline.state.links import Links
 from qbsf_pipeline.state.locks import AdvisoryLocks, FileLocks
+from qbsf_pipeline.state.month_closings import MonthClosings
+from qbsf_pipeline.state.month_end_differences import MonthEndDifferences
+from qbsf_pipeline.state.month_end_reports import MonthEndReports
 from qbsf_pipeline.state.outbox import Outbox
 from qbsf_pipeline.state.passes import Passes
 from qbsf_pipeline.state.payment_events import PaymentEvents
@@ -61,8 +64,8 @@ class State:
     Attributes:
         engine: SQLAlchemy's engine, for reporting.
         ledger, links, rejections, reviews, agreements, journal, approvals, outbox, failures, cleansing, billing_schedules,
-            deal_payments, payment_events, crossings, reminders, tasks, slack_users, tokens, passes, services, identity,
-            cache: the stores.
+            deal_payments, payment_events, crossings, reminders, tasks, month_end_reports, month_closings,
+            month_end_differences, slack_users, tokens, passes, services, identity, cache: the stores.
     """
 
     def __init__(self, engine: Engine, locks: FileLocks | AdvisoryLocks) -> None:
@@ -85,6 +88,9 @@ class State:
         self.crossings = Crossings(transactions)
         self.reminders = Reminders(transactions)
         self.tasks = Tasks(transactions)
+        self.month_end_reports = MonthEndReports(transactions)
+        self.month_closings = MonthClosings(transactions)
+        self.month_end_differences = MonthEndDifferences(transactions)
         self.slack_users = SlackUsers(transactions)
         self.tokens = Tokens(transactions, self.exclusive)
         self.passes = Passes(transactions)

@@ -16,7 +16,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, func, insert, or_, select, update
 
 from qbsf_pipeline.state.tables import ledger, storable
 from qbsf_pipeline.state.transactions import Transactions
@@ -407,6 +407,13 @@ class Ledger:
             rows = connection.execute(select(*(ledger.c[name] for name in names)).where(ledger.c.flow == flow))
             return [dict(row._mapping) for row in rows]
 
+    def billings(self) -> list[dict[str, Any]]:
+        """key, opportunity_id, status, result_id, amount and done_at of every invoice that was ever planned."""
+        names = ("key", "opportunity_id", "status", "result_id", "amount", "done_at")
+        with self._transactions.read() as connection:
+            rows = connection.execute(select(*(ledger.c[name] for name in names)).where(ledger.c.operation == "create_invoice"))
+            return [dict(row._mapping) for row in rows]
+
     def outcomes_since(self, flow: str, since: datetime, lasting: Collection[str] = ()) -> list[dict[str, Any]]:
         """key, status, result_id, error_message and done_at of the rows of a flow that were touched at ``since`` or later, and
         of every row of the ``lasting`` operations, for the next plan of a flow that writes the same records again and again."""
@@ -415,6 +422,14 @@ class Ledger:
         with self._transactions.read() as connection:
             rows = connection.execute(select(*(ledger.c[name] for name in names)).where(ledger.c.flow == flow, wanted))
             return [dict(row._mapping) for row in rows]
+
+    def forget_ages(self, before: datetime) -> int:
+        """Take out the ages of deals that were done, or withdrawn, and not touched since ``before``: every open deal gets one a
+        day, under a new key, and no other write depends on it. The database lets nothing else go that was sent. Returns how many
+        rows that were."""
+        old = (ledger.c.flow == "aging", ledger.c.operation == "update_opportunity", ledger.c.updated_at < before)
+        with self._transactions.write() as connection:
+            return connection.execute(delete(ledger).where(*old, ledger.c.status.in_(("done", "withdrawn")))).rowcount
 
     def _where(self, *conditions: ColumnElement[bool]) -> list[LedgerEntry]:
         statement = select(ledger).where(*conditions).order_by(ledger.c.created_at, ledger.c.position, ledger.c.key)

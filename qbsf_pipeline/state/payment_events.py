@@ -70,6 +70,17 @@ class PaymentEvents:
         given = list(first.items())
         return [replace(event, event_key=key, created_at=now, announced_at=None) for key, event in (given[n] for n in places)]
 
+    def recorded(self, event_keys: Collection[str]) -> set[str]:
+        """Which of these keys were ever recorded."""
+        table = payment_events
+        keys = {storable(key): key for key in event_keys}
+        found: set[str] = set()
+        with self._transactions.read() as connection:
+            for start in range(0, len(keys), _CHUNK):
+                some = table.c.event_key.in_(list(keys)[start : start + _CHUNK])
+                found |= {keys[key] for key in connection.execute(select(table.c.event_key).where(some)).scalars()}
+        return found
+
     def unannounced(self) -> list[PaymentEvent]:
         """What nobody was told yet, oldest first."""
         table = payment_events

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Dialect,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -563,4 +564,75 @@ slack_users = Table(
     Column("email", StoredText, primary_key=True),
     Column("slack_user_id", StoredText),
     Column("looked_up_at", Instant, nullable=False),
+)
+
+#: What month-end reports hold, packed; a content that was there before is not kept twice.
+month_end_contents = Table(
+    "month_end_contents",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
+#: Every month-end report that was ever made and differed from the one before of the same month.
+month_end_reports = Table(
+    "month_end_reports",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("month", Date, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("produced_at", Instant, nullable=False),
+    Column("kept_at", Instant, nullable=False),
+    Column("computed_at", Instant, nullable=False),
+    Column("figures", StoredText, nullable=False),
+    Index(None, "month", "id"),
+    sqlite_autoincrement=True,
+)
+
+#: A month is closed as long as one of its rows has no ``reopened_at``.
+month_closings = Table(
+    "month_closings",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("month", Date, nullable=False),
+    Column("report_id", Integer, nullable=False),
+    Column("closed_by", StoredText, nullable=False),
+    Column("closed_at", Instant, nullable=False),
+    Column("reopened_by", StoredText),
+    Column("reopened_at", Instant),
+    Column("reopened_reason", StoredText),
+    CheckConstraint("(reopened_at IS NULL) = (reopened_by IS NULL)", name="reopened_by"),
+    Index(None, "month"),
+    sqlite_autoincrement=True,
+)
+
+#: Since when a month's report has had a difference. A row stays when the difference is gone.
+month_end_differences = Table(
+    "month_end_differences",
+    metadata,
+    Column("month", Date, primary_key=True),
+    Column("currency", StoredText, primary_key=True),
+    Column("case_key", StoredText, primary_key=True),
+    Column("first_seen_on", Date, nullable=False),
+    Column("last_seen_on", Date, nullable=False),
+    Column("gone_on", Date),
+)
+
+#: Differences that a person accepted. One holds while the case's amounts are the text that stands here.
+month_end_acceptances = Table(
+    "month_end_acceptances",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("month", Date, nullable=False),
+    Column("currency", StoredText, nullable=False),
+    Column("case_key", StoredText, nullable=False),
+    Column("amounts", StoredText, nullable=False),
+    Column("reason", StoredText, nullable=False),
+    Column("accepted_by", StoredText, nullable=False),
+    Column("accepted_at", Instant, nullable=False),
+    Column("withdrawn_by", StoredText),
+    Column("withdrawn_at", Instant),
+    CheckConstraint("(withdrawn_at IS NULL) = (withdrawn_by IS NULL)", name="withdrawn_by"),
+    Index(None, "month"),
+    sqlite_autoincrement=True,
 )

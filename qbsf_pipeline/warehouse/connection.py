@@ -3,15 +3,19 @@
 The DuckDB file has one writer at a time and no reader beside it (``engineering`` in the README's architecture section), so
 connections are short, are closed even when the work inside fails, and waiting for another process is bounded. Code that
 holds a connection must not call a service.
+
+Opening the file reads its whole catalogue and closing it writes it back, which takes longer than most of what is done in
+between. A run opens it a hundred times: :meth:`Warehouse.kept_open` lets one use take over the file from the one before.
 """
 
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
@@ -19,9 +23,70 @@ import polars as pl
 
 from qbsf_pipeline.warehouse.tables import TableSchema
 
+#: A kept file is let go when it was not used for this long: while a service is called, another process may need it.
+_IDLE_SECONDS = 0.5
+
 
 class WarehouseBusy(Exception):
     """Another process kept the warehouse file longer than we wait."""
+
+
+@dataclass
+class _Kept:
+    """A file that this process keeps open between uses.
+
+    Attributes:
+        keepers: blocks of :meth:`Warehouse.kept_open` that are under way.
+        opened: the connection that holds the file; ``None`` while it is let go.
+        uses: connections that are in use now.
+        used_at: when the last of them ended (monotonic seconds).
+        watch: lets the file go once it is idle.
+    """
+
+    keepers: int = 0
+    opened: duckdb.DuckDBPyConnection | None = None
+    uses: int = 0
+    used_at: float = 0.0
+    watch: threading.Timer | None = None
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def end_use(self) -> None:
+        """One connection fewer; the last one starts the watch."""
+        with self.lock:
+            self.uses -= 1
+            self.used_at = time.monotonic()
+            if not self.keepers:
+                self.let_go()
+            elif not self.uses and self.watch is None:
+                self._watch(_IDLE_SECONDS)
+
+    def let_go(self) -> None:
+        """Close the file, unless it is in use."""
+        with self.lock:
+            if self.uses == 0 and self.opened is not None:
+                self.opened.close()
+                self.opened = None
+
+    def _watch(self, seconds: float) -> None:
+        self.watch = threading.Timer(seconds, self._look)
+        self.watch.daemon = True
+        self.watch.start()
+
+    def _look(self) -> None:
+        with self.lock:
+            self.watch = None
+            left = self.used_at + _IDLE_SECONDS - time.monotonic()
+            if self.uses or self.opened is None:
+                return
+            if left > 0:
+                self._watch(left)
+            else:
+                self.let_go()
+
+
+#: By path: DuckDB has one instance of a file in a process, whoever opens it.
+_kept: dict[Path, _Kept] = {}
+_kept_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -43,11 +108,43 @@ class Warehouse:
         Raises:
             WarehouseBusy: another process did not let go in ``wait_seconds``.
         """
-        connection = self._open()
+        kept = _kept.get(self.path)
+        if kept is None:
+            connection = self._open()
+            try:
+                yield connection
+            finally:
+                connection.close()
+            return
+        with kept.lock:
+            if kept.opened is None:
+                kept.opened = self._open()
+            kept.uses += 1
         try:
-            yield connection
+            with kept.opened.cursor() as connection:
+                _set_up(connection)
+                yield connection
         finally:
-            connection.close()
+            kept.end_use()
+
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Keep the file open from one use to the next, but for pauses in which another process may have it.
+
+        Nothing else changes: every connection is one of its own, and the file is opened only when it is used.
+        """
+        with _kept_lock:
+            kept = _kept.setdefault(self.path, _Kept())
+            kept.keepers += 1
+        try:
+            yield
+        finally:
+            with _kept_lock:
+                kept.keepers -= 1
+                if not kept.keepers:
+                    _kept.pop(self.path, None)
+            if not kept.keepers:
+                kept.let_go()
 
     @contextmanager
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -83,22 +180,22 @@ class Warehouse:
                 time.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(pause * 2, 1.0)
             else:
-                connection.execute("SET TimeZone = 'UTC'")
-                # It would be drawn on standard output, into what `--json` prints there.
-                connection.execute("SET enable_progress_bar = false")
+                _set_up(connection)
                 return connection
+
+
+def _set_up(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("SET TimeZone = 'UTC'")
+    # It would be drawn on standard output, into what `--json` prints there.
+    connection.execute("SET enable_progress_bar = false")
 
 
 def ensure_table(connection: duckdb.DuckDBPyConnection, table: TableSchema) -> None:
     """Create ``table`` where it is missing, with its comments; add columns that a newer version declares."""
-    existing = {
-        row[0]
-        for row in connection.execute(
-            "SELECT column_name FROM information_schema.columns WHERE table_schema = ? AND table_name = ?",
-            [table.schema, table.name],
-        ).fetchall()
-    }
-    if not existing:
+    # Asked of the table itself: the catalogue takes many times as long to answer, and every step asks.
+    try:
+        existing = {row[0] for row in connection.execute(f"SELECT * FROM {table.qualified_name} LIMIT 0").description or ()}
+    except duckdb.CatalogException:
         for statement in table.ddl():
             connection.execute(statement)
         return
@@ -126,11 +223,10 @@ def append_rows(connection: duckdb.DuckDBPyConnection, table: TableSchema, frame
 def read_table(connection: duckdb.DuckDBPyConnection, table: TableSchema, columns: Sequence[str] | None = None) -> pl.DataFrame:
     """The content of ``table`` as a frame of its schema (or of ``columns`` of it); empty where the table is not there yet."""
     wanted = list(columns or table.polars_schema)
-    found = connection.execute(
-        "SELECT count(*) FROM information_schema.tables WHERE table_schema = ? AND table_name = ?", [table.schema, table.name]
-    ).fetchall()
-    if not found[0][0]:
-        return table.empty().select(wanted)
     names = ", ".join(f'"{name}"' for name in wanted)
-    frame = connection.sql(f"SELECT {names} FROM {table.qualified_name}").pl()
-    return frame.cast({name: table.polars_schema[name] for name in wanted})
+    try:
+        frame = connection.sql(f"SELECT {names} FROM {table.qualified_name}").pl()
+    except duckdb.CatalogException:
+        return table.empty().select(wanted)
+    types = table.polars_schema
+    return frame.cast({name: types[name] for name in wanted})

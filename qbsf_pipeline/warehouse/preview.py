@@ -10,7 +10,7 @@ import polars as pl
 
 from qbsf_pipeline.warehouse.tables import TableSchema
 
-PREVIEW_ROWS = 10
+PREVIEW_ROWS = 5
 LONGEST_CELL = 120
 
 

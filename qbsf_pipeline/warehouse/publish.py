@@ -20,21 +20,25 @@ class PublishFailed(Exception):
 def publish(warehouse: Warehouse, snapshot: Path) -> int:
     """Replace ``snapshot`` by a copy of the warehouse as it is now. Returns its size in bytes.
 
+    Whoever holds the warehouse is the only one who publishes: what a killed publisher left is cleared away, and nothing of one
+    that is at work.
+
     Raises:
         PublishFailed: the copy could not be made (disk full, no permission).
         WarehouseBusy: another process keeps the warehouse.
     """
     snapshot.parent.mkdir(parents=True, exist_ok=True)
-    for left_over in snapshot.parent.glob(f".{snapshot.name}.*"):
-        left_over.unlink(missing_ok=True)
     fresh = snapshot.parent / f".{snapshot.name}.{os.getpid()}"
     with warehouse.connection() as connection:
+        for left_over in snapshot.parent.glob(f".{snapshot.name}.*"):
+            left_over.unlink(missing_ok=True)
         connection.execute("CHECKPOINT")
         copied = subprocess.run(["cp", str(warehouse.path), str(fresh)], capture_output=True, text=True, check=False)
         if copied.returncode != 0:
             fresh.unlink(missing_ok=True)
             raise PublishFailed(f"cannot write the snapshot {snapshot}: {copied.stderr.strip()}")
-    with fresh.open("rb") as file:
-        os.fsync(file.fileno())
-    fresh.replace(snapshot)
-    return snapshot.stat().st_size
+        with fresh.open("rb") as file:
+            os.fsync(file.fileno())
+            size = os.fstat(file.fileno()).st_size
+        fresh.replace(snapshot)
+    return size

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -81,7 +82,7 @@ class TableSchema:
         """``schema.name``, quoted for SQL."""
         return f'"{self.schema}"."{self.name}"'
 
-    @property
+    @cached_property
     def polars_schema(self) -> pl.Schema:
         """Column names and types, in order."""
         return pl.Schema({column.name: column.dtype for column in self.columns})

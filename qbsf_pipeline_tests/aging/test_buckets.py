@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qbsf_pipeline.aging.buckets import bucket, bucket_names, bucket_positions, days_after, reached
+from qbsf_pipeline.aging.buckets import bucket, bucket_positions, days_after, reached
+from qbsf_pipeline.settings import bucket_names
 
 EDGES = st.lists(st.integers(1, 400), min_size=1, max_size=6, unique=True).map(sorted)
 

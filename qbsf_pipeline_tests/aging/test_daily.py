@@ -14,10 +14,12 @@ from dagster._core.test_utils import create_run_for_test
 
 from qbsf_pipeline.aging.automation import AGING
 from qbsf_pipeline.aging.tables import INVOICES, PLAN
-from qbsf_pipeline.flows.automation import TIME_ZONE, due_today
+from qbsf_pipeline.flows.automation import due_today
+from qbsf_pipeline.flows.time_zone import TIME_ZONE
 from qbsf_pipeline.resources import Doors
 from qbsf_pipeline_tests.payments.billed import RAW, Billed, Company, company_in, one_pass
 from qbsf_pipeline_tests.pipeline import Pipeline
+from qbsf_pipeline_tests.state.writes import invoice
 
 RULES = """
 [aging]
@@ -32,7 +34,8 @@ class Story:
     """Deals with open invoices, and what mornings made of them.
 
     ``ages``: days and bucket by morning and deal; ``writes``: calls that could change something; ``told``: messages about each
-    deal; ``tasks``: those of Salesforce; ``mailed``: how many mails went to customers.
+    deal; ``tasks``: those of Salesforce; ``mailed``: how many mails went to customers; ``past``: days past due by number in the
+    report of a past day; ``waiting``: what a push would do after it.
     """
 
     company: Company
@@ -43,6 +46,7 @@ class Story:
     tasks: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
     mailed: dict[str, int] = field(default_factory=dict)
     past: dict[str, int] = field(default_factory=dict)
+    waiting: int = -1
 
     def look(self, moment: str) -> None:
         company = self.company
@@ -80,6 +84,9 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         found.look("paid")
 
         then = (company.today - timedelta(days=33)).isoformat()
+        # A write of today that did not get through.
+        left = invoice(1, key="update_aging:left", flow=AGING.name, operation="update_opportunity", depends_on=())
+        pipeline.doors.state.ledger.enqueue([left], "B-1", pipeline.doors.now())
         report = pipeline.run_as_of("sync_aging", "plan_aging", then, *RAW, *keys())
         assert report.success
         found.look("report")
@@ -89,6 +96,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
             if row["doc_number"].startswith("T-")
         }
         assert pipeline.table(PLAN).is_empty()
+        found.waiting = AGING.waiting(pipeline.doors)
 
         later = timedelta(days=3)
         patch.setattr(Doors, "now", lambda _self: datetime.now(UTC) + later)
@@ -172,6 +180,8 @@ def test_a_past_day_is_a_report_and_changes_nothing(story: Story) -> None:
     assert story.past[deals["65"].number] == 32
     assert story.past[deals["95"].number] == 62
     assert story.past[deals["28"].number] == 0
+    # Nothing is left that a sensor would start an empty push for; today's pass plans it again.
+    assert story.waiting == 0
 
 
 def test_days_without_a_pass_are_made_up_for_at_once(story: Story) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qbsf_pipeline.aging.plan import bucket_names
+from qbsf_pipeline.settings import bucket_names
 from qbsf_pipeline_tests.aging.receivables import (
     PACKAGED,
     TODAY,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from qbsf_pipeline.quickbooks.pace import Pace
 from qbsf_pipeline.salesforce.client import SalesforceClient
 from qbsf_pipeline.settings import Environment, load_rules
 from qbsf_pipeline.state.database import State
+from qbsf_pipeline.state.ledger import Sending
 from qbsf_pipeline_tests.payments.billed import Billed, Company, company_in
 from qbsf_pipeline_tests.state.writes import invoice
 
@@ -190,6 +191,33 @@ def test_a_lost_answer_to_a_reminder_never_leads_to_a_second_mail(desk: Desk, co
     assert len(desk.state.reminders.sent(billed.invoice_id)) == 1
 
 
+@pytest.mark.parametrize(
+    ("delivered", "mails"),
+    [
+        (timedelta(seconds=1), 0),
+        (-timedelta(minutes=4), 0),  # Intuit's clock and ours differ a little.
+        (-timedelta(days=7), 1),  # That was the reminder before.
+        (None, 1),  # It does not say.
+    ],
+)
+def test_an_invoice_that_says_when_it_was_mailed_settles_a_lost_answer(
+    desk: Desk, company: Company, delivered: timedelta | None, mails: int
+) -> None:
+    billed = company.bill()
+    key = desk.remind(billed)
+    desk.state.ledger.start([Sending(key, f"r-{billed.number}", desk.planned[key])], desk.now)
+    at = None if delivered is None else (desk.now + delivered).astimezone(timezone(timedelta(hours=-8)))
+    info = {"DeliveryType": "Email", **({} if at is None else {"DeliveryTime": at.isoformat(timespec="seconds")})}
+    company.control.upsert_objects("Invoice", [{"Id": billed.invoice_id, "DeliveryInfo": info}])
+    assert desk.push().reminders == 1
+    assert (desk.mails(billed), desk.status(key)) == (mails, "done")
+    (sent,) = desk.state.reminders.sent(billed.invoice_id)
+    if mails == 0:
+        assert at is not None
+        assert sent.sent_at == at.replace(microsecond=0)
+    assert desk.later().reminders == 0
+
+
 def test_a_reminder_whose_answer_was_lost_is_not_repeated_once_it_is_paid(desk: Desk, company: Company) -> None:
     billed = company.bill()
     key = desk.remind(billed)
@@ -233,8 +261,6 @@ def test_a_lost_answer_to_a_task_never_leads_to_a_second_one(desk: Desk, company
 def test_a_task_that_may_still_be_under_way_is_not_looked_for_too_early(desk: Desk, company: Company) -> None:
     billed = company.bill()
     key = desk.task(billed)
-    from qbsf_pipeline.state.ledger import Sending
-
     desk.state.ledger.start([Sending(key, "r-1", desk.planned[key])], desk.now)
     desk.now += timedelta(seconds=RULES.push.unknown_outcome_wait_seconds - 1)
     outcome = desk.push()

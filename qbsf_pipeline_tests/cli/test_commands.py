@@ -17,8 +17,10 @@ from qbsf_pipeline.cli.sync import PassReport, gather
 from qbsf_pipeline.flows.approval import batch_of
 from qbsf_pipeline.invoices.plan import PLAN
 from qbsf_pipeline.money import parse_json
+from qbsf_pipeline.payments.tables import EVENTS
 from qbsf_pipeline.settings import Environment, load_settings
 from qbsf_pipeline.state.database import State
+from qbsf_pipeline.state.payment_events import PaymentEvent
 from qbsf_pipeline.warehouse.connection import Warehouse, replace_rows
 from qbsf_pipeline_tests.cli.command import qbsf
 from qbsf_pipeline_tests.pipeline import FEW_MESSAGES, clear_environment
@@ -112,7 +114,7 @@ def test_in_an_empty_home_every_question_has_an_answer() -> None:
     assert "Nothing needs a person." in qbsf("failures").out
     assert qbsf("review", "--json").json == []
     status = qbsf("status", "--json").json
-    assert status["flows"] == {"invoices": [], "customers": [], "payments": [], "aging": []}
+    assert status["flows"] == {"invoices": [], "customers": [], "payments": [], "aging": [], "reconciliation": []}
     assert status["snapshot"] is None
     assert "Snapshot for analysts: none yet" in qbsf("status").out
     query = qbsf("query", "SELECT 1")
@@ -265,6 +267,20 @@ def test_what_a_person_rejected_waits_for_nobody(tmp_path: Path, monkeypatch: py
         assert (found.held, found.exit_code) == (0, 0)
         state.approvals.approve("P-1", "Ann", now)  # a deal's own decision goes before that on the whole plan
         assert gather(load_settings(), state, now, None, [], []).exit_code == 3
+
+
+@pytest.mark.parametrize(("mode", "before"), [("live", []), ("dry_run", ["paid"])])
+def test_what_happened_to_payments_is_reported_once_its_gates_let_it_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, before: list[str]
+) -> None:
+    monkeypatch.setenv("QBSF_MODE", mode)
+    now, home = datetime(2026, 3, 31, 8, 0, tzinfo=UTC), tmp_path / "home"
+    with State.open(f"sqlite:///{home / 'state.sqlite'}", home) as state:
+        with Warehouse(load_settings().environment.warehouse_path).transaction() as connection:
+            replace_rows(connection, EVENTS, EVENTS.frame([{"event_key": "paid:006:1", "kind": "paid", "opportunity_id": "006"}]))
+        assert [one["kind"] for one in gather(load_settings(), state, now, None, [], []).payments] == before
+        state.payment_events.record([PaymentEvent("paid:006:1", "paid", "006")], now)
+        assert [one["kind"] for one in gather(load_settings(), state, now, None, [], []).payments] == ["paid"]
 
 
 # How values look

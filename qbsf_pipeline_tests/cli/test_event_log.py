@@ -1,8 +1,12 @@
-"""The event log of a pass is Dagster's own, only kept open."""
+"""The event log of a pass is Dagster's own, only kept open and written several events at a time."""
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -28,6 +32,53 @@ def test_what_a_pass_logs_is_read_by_dagsters_own_storage(tmp_path: Path) -> Non
         assert found.asset_materialization is not None
         assert found.asset_materialization.metadata["rows"].value == 3
     assert not [*tmp_path.rglob("*-wal")]
+
+
+def test_whoever_asks_during_a_run_finds_everything_that_was_said_so_far(tmp_path: Path) -> None:
+    asked: list[list[str]] = []
+
+    @dg.multi_asset(specs=[dg.AssetSpec("first"), dg.AssetSpec("second")])
+    def several(context) -> Iterator[dg.MaterializeResult[None]]:
+        for name in ("first", "second"):
+            yield dg.MaterializeResult(asset_key=name)
+            records = context.instance.get_records_for_run(context.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+            events = [record.event_log_entry.get_dagster_event().asset_key for record in records.records]
+            assert all(context.instance.get_latest_materialization_event(key) for key in events if key is not None)
+            asked.append([key.to_user_string() for key in events if key is not None])
+
+    @dg.asset_check(asset="second", blocking=True)
+    def sound() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=True, description="2 < 3.")
+
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        keep_open(instance)
+        ran = dg.materialize([several, sound], instance=instance)
+        kinds = [record.event_log_entry.dagster_event_type for record in instance.get_records_for_run(ran.run_id).records]
+        key = dg.AssetCheckKey(dg.AssetKey("second"), "sound")
+        (check,) = instance.event_log_storage.get_latest_asset_check_execution_by_key([key]).values()
+    assert asked == [["first"], ["first", "second"]]
+    assert kinds[-1] is dg.DagsterEventType.RUN_SUCCESS
+    assert kinds.index(dg.DagsterEventType.STEP_START) < kinds.index(dg.DagsterEventType.ASSET_MATERIALIZATION)
+    assert check.event is not None
+    evaluation = check.event.asset_check_evaluation
+    assert evaluation is not None
+    assert evaluation.passed
+    assert evaluation.target_materialization_data is not None
+
+
+def test_every_file_is_made_as_dagster_makes_it(tmp_path: Path) -> None:
+    def tables(file: Path) -> tuple[set[str], list[Any], list[Any]]:
+        with closing(sqlite3.connect(file)) as connection:
+            made = {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master")}
+            mode = connection.execute("PRAGMA journal_mode").fetchall()
+            return made, connection.execute("SELECT * FROM alembic_version").fetchall(), mode
+
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        theirs = dg.materialize([counted], instance=instance).run_id
+        keep_open(instance)
+        ours = [dg.materialize([counted], instance=instance).run_id for _ in range(2)]
+    found = [tables(next(tmp_path.rglob(f"{run_id}.db"))) for run_id in (theirs, *ours)]
+    assert found[1] == found[2] == found[0]
 
 
 def test_another_storage_is_left_as_it_is() -> None:

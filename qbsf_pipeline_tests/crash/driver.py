@@ -24,12 +24,25 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 LONGEST_SLEEP_SECONDS = 0.05
+#: What a pass imports, also what it does only on its way.
+IMPORTED_ONCE = (
+    "qbsf_pipeline.cli.passes",
+    "qbsf_pipeline.cli.sync",
+    "polars",
+    "duckdb",
+    "pyarrow",
+    "alembic.command",
+    "dagster._core.storage.sqlite_storage",
+    "dagster._core.remote_representation.external",
+    "dagster._core.execution.backfill",
+)
 
 
 def main() -> None:
     """Serve orders until stdin ends; what still runs then is killed."""
-    for module in ("qbsf_pipeline.cli.passes", "qbsf_pipeline.cli.sync", "polars", "duckdb", "alembic.command"):
+    for module in IMPORTED_ONCE:
         importlib.import_module(module)
+    _read_once()
     _cut_waits_short()
     gc.freeze()
     living: set[int] = set()
@@ -54,6 +67,15 @@ def main() -> None:
 def _answer(document: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(document) + "\n")
     sys.stdout.flush()
+
+
+def _read_once() -> None:
+    """What a process reads when it first needs it, and what never changes."""
+    from qbsf_pipeline.customers.matching.normalising import registrable_domain
+    from qbsf_pipeline.settings import load_rules
+
+    registrable_domain("www.example.com")
+    load_rules()
 
 
 def _cut_waits_short() -> None:

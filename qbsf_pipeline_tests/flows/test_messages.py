@@ -126,6 +126,7 @@ def test_a_gate_is_told_once_for_a_plan_and_a_finding() -> None:
         (["invoices"], "No invoice was pushed"),
         (["customers"], "No customer was changed"),
         (["payments", "aging"], "No payment status was written and no age was written and nobody was reminded"),
+        (["reconciliation"], "No month-end report was made"),
         (list(STOPPED), "Nothing was sent to QuickBooks"),
     ],
 )

@@ -137,6 +137,34 @@ class Company:
             )
         ]
 
+    def bill_more(self, billed: Billed, how_many: int, amount: str = "100.00") -> list[Billed]:
+        """More deals of the same account, with an invoice each for the same customer."""
+        numbers = [next(_NUMBERS) for _ in range(how_many)]
+        common = {"AccountId": billed.account_id, "OwnerId": self.user_id("Dana Whitfield"), "StageName": "Closed Won"}
+        deals = self.control.upsert_records(
+            "Opportunity",
+            [{**common, "Name": f"More {number}", "CloseDate": "2020-01-01", "Amount": amount} for number in numbers],
+        )
+        detail = {"ItemRef": {"value": self._item}, "Qty": 1, "UnitPrice": Decimal(amount)}
+        line = {"Amount": Decimal(amount), "DetailType": "SalesItemLineDetail", "SalesItemLineDetail": detail}
+        invoices = self.control.upsert_objects(
+            "Invoice",
+            [
+                {
+                    "CustomerRef": {"value": billed.customer_id},
+                    "DocNumber": f"T-{number}",
+                    "EmailStatus": "EmailSent",
+                    "Line": [line],
+                    "PrivateNote": f"Salesforce Opportunity {deal_id}",
+                }
+                for number, deal_id in zip(numbers, deals, strict=True)
+            ],
+        )
+        return [
+            Billed(f"More {number}", deal_id, billed.account_id, billed.customer_id, made["Id"], made["DocNumber"])
+            for number, deal_id, made in zip(numbers, deals, invoices, strict=True)
+        ]
+
     # What finance and customers do
 
     def pay(self, billed: Billed, amount: str, day: date | None = None) -> str:
@@ -144,8 +172,11 @@ class Company:
         (made,) = self.control.upsert_objects("Payment", [self._payment(billed, amount, day)])
         return str(made["Id"])
 
-    def pay_many(self, several: Sequence[Billed], amount: str) -> None:
-        self.control.upsert_objects("Payment", [self._payment(one, amount, None) for one in several])
+    def pay_together(self, several: Sequence[Billed], amount: str) -> None:
+        """One payment that gives each of several invoices of a customer this amount."""
+        each = [self._payment(one, amount, None) for one in several]
+        lines = [line for one in each for line in one["Line"]]
+        self.control.upsert_objects("Payment", [{**each[0], "TotalAmt": Decimal(amount) * len(each), "Line": lines}])
 
     def _payment(self, billed: Billed, amount: str, day: date | None) -> dict[str, Any]:
         link = {"TxnId": billed.invoice_id, "TxnType": "Invoice"}

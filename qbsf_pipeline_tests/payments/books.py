@@ -268,6 +268,8 @@ class Books:
             names.payment_status: "payment_status",
             names.invoice_balance: "invoice_balance",
             names.last_payment_date: "last_payment_date",
+            names.days_outstanding: "days_outstanding",
+            names.aging_bucket: "aging_bucket",
             "StageName": "stage_name",
         }
         for key, payload in plan.writes.select("key", "payload").iter_rows():

@@ -106,6 +106,18 @@ def test_only_what_salesforce_has_otherwise_is_written(shown, written):
     assert bodies == ([written] if written else [])
 
 
+def test_a_deal_of_which_nothing_is_open_loses_its_age_with_the_payment_and_an_open_one_keeps_it():
+    books, invoice = settled()
+    books.edit(days_outstanding=93, aging_bucket="90+")
+    assert books.plan().writes.is_empty()
+    books.pay((invoice, "1000.00"))
+    body = parse_json(row(books.plan().writes)["payload"])
+    assert (body["Payment_Status__c"], body["Days_Outstanding__c"], body["Aging_Bucket__c"]) == ("Paid", None, None)
+    books.once()
+    assert (books.deals[DEAL]["days_outstanding"], books.deals[DEAL]["aging_bucket"]) == (None, None)
+    assert books.plan().writes.is_empty()
+
+
 def test_the_last_payment_date_is_emptied_when_the_payment_is_gone():
     books, invoice = settled()
     payment = books.pay((invoice, "1000.00"))

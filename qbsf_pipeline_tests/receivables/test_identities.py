@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,11 +15,17 @@ from qbsf_pipeline.receivables.checks import (
     invoices_bill_one_deal,
     payments_are_explained,
 )
-from qbsf_pipeline.receivables.identities import company_differences, invoice_differences, source_differences
+from qbsf_pipeline.receivables.identities import (
+    accounts_are_outdated,
+    company_differences,
+    invoice_differences,
+    source_differences,
+)
 from qbsf_pipeline_tests.receivables.ledger import (
     ACCOUNTS,
     BAD_DEBTS,
     BANK,
+    NOW,
     RECEIVABLE,
     credit_memo,
     inputs_of,
@@ -148,6 +156,23 @@ def test_a_payment_that_bounced_leaves_the_invoice_on_accounts_receivable_once()
         "Account": accounts("100"),
     }
     assert company_differences(inputs_of(records)).is_empty()
+
+
+@pytest.mark.parametrize(
+    ("read_whole", "documents", "outdated"),
+    [(0, 0, False), (5, 0, False), (5, 6, True), (0, 1, True), (None, 0, False), (None, 1, True)],
+)
+def test_a_balance_that_was_read_before_the_documents_proves_nothing(
+    read_whole: int | None, documents: int, outdated: bool
+) -> None:
+    inputs = inputs_of({"Invoice": [invoice(1, "100")], "Account": accounts("90")})
+    later = inputs.invoice.with_columns(extracted_at=NOW + timedelta(minutes=documents))
+    known_at = None if read_whole is None else NOW + timedelta(minutes=read_whole)
+    found = accounts_are_outdated(replace(inputs, invoice=later), known_at)
+    assert found is outdated
+    outcome = accounts_receivable_agree(company_differences(inputs), outdated=found)
+    assert outcome.open is outdated
+    assert ("qbsf sync --full" in outcome.text) is outdated
 
 
 def test_contested_invoices_are_told_with_their_deals() -> None:

@@ -231,6 +231,24 @@ def test_a_document_without_a_currency_is_in_the_home_currency() -> None:
     assert found.unapplied.get_column("currency").to_list() == ["USD"]
 
 
+@pytest.mark.parametrize("written", [str, lambda text: int(Decimal(text)), Decimal])
+def test_records_of_another_implementation_mean_the_same(written: Any) -> None:
+    """Amounts as texts or whole numbers, ids as numbers, keys that are missing or null, and names of any kind."""
+    other = {"domain": "QBO", "sparse": False, "MetaData": None, "Unknown": [{"a": None}]}
+    deal = "006000000000001AAA"
+    bill = {"Id": 5, "TxnDate": "2026-03-01T00:00:00-08:00", "TotalAmt": written("120"), "Balance": written("20"), **other}
+    bill |= {"CustomerRef": {"value": 7}, "PrivateNote": f"Größe, Salesforce Opportunity {deal}", "DocNumber": "Ré-1: “x”"}
+    paid = {"Id": 9, "CustomerRef": {"value": 7}, "TotalAmt": written("100"), "PaymentRefNum": "№ 1'", **other}
+    line = {"Amount": written("100"), "LinkedTxn": [{"TxnId": 5, "TxnType": "Invoice", "TxnLineId": "0"}], "LineEx": None}
+    paid["Line"] = [{"Amount": written("1")}, {"Amount": written("1"), "LinkedTxn": []}, line]
+    gone = {"Id": "10", "status": "Deleted", "domain": "QBO", "MetaData": {"LastUpdatedTime": "2026-03-09T00:00:00Z"}}
+    found = owed(inputs_of({"Invoice": [bill], "Payment": [paid, gone]}, deals=[{"id": deal}]))
+    row = invoice_row(found, "5")
+    assert (row["status"], row["open"], row["paid"], row["explained"]) == ("Partially Paid", Decimal(20), Decimal(100), True)
+    assert (row["opportunity_id"], row["due_date"], row["due_date_imputed"]) == (deal, date(2026, 3, 1), True)
+    assert found.applications.get_column("reference").to_list() == ["№ 1'"]
+
+
 def test_nothing_at_all_gives_empty_tables_of_the_declared_shape() -> None:
     found = owed(inputs_of({"Account": []}))
     for table, frame in ((APPLICATIONS, found.applications), (UNAPPLIED, found.unapplied), (INVOICES, found.invoices)):

@@ -13,8 +13,8 @@ import polars as pl
 
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.receivables import tables as receivables
+from qbsf_pipeline.reporting.build import READABLE
 from qbsf_pipeline.reporting.day import write_day
-from qbsf_pipeline.reporting.history import AR_AGING_HISTORY
 from qbsf_pipeline.reporting.statements import load_statements
 from qbsf_pipeline.salesforce import objects as salesforce
 from qbsf_pipeline.warehouse.connection import append_rows, ensure_table, replace_rows
@@ -27,10 +27,17 @@ READ_AT = datetime(2026, 3, 31, 5, 0, tzinfo=UTC)
 
 
 _RAW = {table for statement in STATEMENTS.values() for table in statement.reads}
-_TABLES = (
-    *(table for table in (*salesforce.TABLES, *quickbooks.TABLES) if (table.schema, table.name) in _RAW),
-    *(AR_AGING_HISTORY, WATERMARKS, receivables.APPLICATIONS, receivables.UNAPPLIED, receivables.INVOICES),
-)
+_TABLES = tuple(table for table in READABLE if (table.schema, table.name) in _RAW)
+
+
+@cache
+def _needed(*names: str) -> tuple[str, ...]:
+    """These tables and what they are made from, in order."""
+    wanted = set(names)
+    for name in reversed(STATEMENTS):
+        if name in wanted:
+            wanted |= {table for schema, table in STATEMENTS[name].reads if schema == "reporting"}
+    return tuple(name for name in STATEMENTS if name in wanted)
 
 
 @cache
@@ -52,8 +59,9 @@ class Ledger:
 
     def __init__(self, home_currency: str = "USD") -> None:
         self.connection = _connection()
-        for table in _TABLES:
-            self.connection.execute(f"DELETE FROM {table.qualified_name}")
+        filled = "SELECT schema_name, table_name FROM duckdb_tables() WHERE schema_name <> 'reporting' AND estimated_size > 0"
+        for schema, table in self.connection.execute(filled).fetchall():
+            self.connection.execute(f'DELETE FROM "{schema}"."{table}"')
         self.put(quickbooks.PREFERENCES, {"id": "1", "home_currency": home_currency})
         self.put(WATERMARKS, {"table_name": "quickbooks.invoice", "pulled_at": READ_AT})
         self.put(salesforce.USER, {"id": ANA, "name": "Ana"}, {"id": BEN, "name": "Ben"})
@@ -117,10 +125,10 @@ class Ledger:
     def report(self, name: str, as_of: str, buckets: Sequence[int] = (30, 60, 90)) -> list[dict[str, Any]]:
         """The rows of a reporting table when ``as_of`` is today."""
         self._write(as_of, buckets)
-        for wanted in ("ar_aging", name):
+        self.connection.execute('CREATE SCHEMA IF NOT EXISTS "reporting"')
+        for wanted in _needed("ar_aging", name):
             statement = STATEMENTS[wanted]
             kind = "VIEW" if statement.is_view else "TABLE"
-            self.connection.execute('CREATE SCHEMA IF NOT EXISTS "reporting"')
             self.connection.execute(f'CREATE OR REPLACE {kind} "reporting"."{wanted}" AS {statement.sql}')
         return self.connection.sql(f'SELECT * FROM "reporting"."{name}"').pl().to_dicts()
 

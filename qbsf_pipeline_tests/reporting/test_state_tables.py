@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import duckdb
+import polars as pl
 import pytest
 
-from qbsf_pipeline.reporting.state_tables import CUSTOMER_LINKS, FAILURES, FIELD_JOURNAL, LEDGER, REVIEWS, copy_state
+from qbsf_pipeline.reporting.state_tables import CUSTOMER_LINKS, FAILURES, FIELD_JOURNAL, LEDGER, PASSES, REVIEWS, copy_state
 from qbsf_pipeline.state.database import State
 from qbsf_pipeline.state.failures import Problem, Reason
 from qbsf_pipeline.state.journal import FieldChange
@@ -64,6 +65,7 @@ def test_the_state_is_copied_whole_and_replaces_the_last_copy(state: State) -> N
                 "reviews": 1,
                 "customer_links": 1,
                 "field_journal": 1,
+                "passes": 0,
             }
         ledger = {row["key"]: row for row in read_table(connection, LEDGER).to_dicts()}
         assert ledger[write.key]["status"] == "done"
@@ -77,6 +79,37 @@ def test_the_state_is_copied_whole_and_replaces_the_last_copy(state: State) -> N
         assert (change["journal_id"], change["salesforce_value"], change["status"]) == ("J-1", '"555-0100"', "planned")
         (review,) = read_table(connection, REVIEWS).to_dicts()
         assert (review["review_id"], review["deals_waiting"], review["decided_at"]) == ("R-1", 2, None)
+
+
+def test_steps_are_added_as_they_come_and_mended_once_they_ended(state: State) -> None:
+    def begin(minutes: int) -> int:
+        return state.passes.begin("invoices", "live", "plan", NOW + timedelta(minutes=minutes))
+
+    def end(step: int, minutes: int) -> None:
+        state.passes.end(step, "done", {"planned": 3}, {"quickbooks.query": 2}, "run-1", NOW + timedelta(minutes=minutes))
+
+    killed, done, running = begin(-3000), begin(0), begin(1)
+    end(done, 1)
+    with duckdb.connect() as connection:
+
+        def copied() -> dict[int, str | None]:
+            assert copy_state(connection, state)["passes"] == read_table(connection, PASSES).height
+            return dict(read_table(connection, PASSES).select("pass_id", "outcome").sort("pass_id").iter_rows())
+
+        assert copied() == {killed: None, done: "done", running: None}
+        end(running, 5)
+        later = begin(9)
+        assert copied() == {killed: None, done: "done", running: "done", later: None}
+        (row,) = read_table(connection, PASSES).filter(pl.col("pass_id") == done).to_dicts()
+        assert (row["run_id"], row["step"], row["counts"], row["api_calls"]) == (
+            "run-1",
+            "plan",
+            '{"planned":3}',
+            '{"quickbooks.query":2}',
+        )
+        for number in range(450):
+            end(begin(10 + number), 10 + number)
+        assert len(copied()) == 454
 
 
 def test_no_body_that_was_sent_and_no_token_reaches_the_warehouse() -> None:

@@ -8,11 +8,14 @@ import pytest
 
 from qbsf_pipeline.errors import ConfigurationError
 from qbsf_pipeline.reporting import statements
-from qbsf_pipeline.reporting.statements import load_statements
+from qbsf_pipeline.reporting.build import READABLE
+from qbsf_pipeline.reporting.statements import load_statements, metric_definitions
 
 GOOD = """-- reporting.{name}
 -- A row is one thing.
 -- In USD.
+--
+-- @key: id
 --
 -- id: what it is
 -- total: how much it's worth: all of it
@@ -44,10 +47,20 @@ def test_the_packaged_statements_say_what_each_row_and_column_is() -> None:
         assert statement.description.startswith("A row is ")
         assert all(len(meaning) > 5 for meaning in statement.columns.values())
         assert statement.reads
-        assert all(
-            schema in ("salesforce", "quickbooks", "receivables", "pipeline", "reporting", "invoices", "customers")
-            for schema, _ in statement.reads
-        )
+        assert set(statement.head.key) <= set(statement.columns)
+
+
+def test_every_table_that_a_statement_reads_can_be_made_empty_where_it_is_missing() -> None:
+    found = load_statements()
+    known = {(table.schema, table.name) for table in READABLE} | {("reporting", statement.name) for statement in found}
+    assert {read for statement in found for read in statement.reads} <= known
+
+
+def test_every_measure_says_what_it_is_and_where_its_formula_comes_from() -> None:
+    found = metric_definitions(load_statements())
+    assert found.height > 20
+    assert found.drop("unit").drop_nulls().height == found.height
+    assert found.select("table_name", "metric").is_unique().all()
 
 
 def test_a_head_is_prose_and_one_line_for_each_column(folder: Path) -> None:
@@ -79,6 +92,7 @@ def test_names_inside_a_statement_are_not_tables_that_it_reads(folder: Path) -> 
         ("select id, total", "select id", "disagree about total"),
         ("select id, total", "select total, id", "disagree about their order"),
         ("select id, total from {source}", "delete from {source}", "must be one select"),
+        ("-- @key: id\n", "", "has no key"),
     ],
 )
 def test_a_head_that_disagrees_with_its_select_is_refused(folder: Path, old: str, new: str, expected: str) -> None:
@@ -92,6 +106,30 @@ def test_a_head_that_disagrees_with_its_select_is_refused(folder: Path, old: str
 def test_a_file_that_is_not_one_statement_is_one_line_that_names_it(folder: Path, text: str) -> None:
     (folder / "broken.sql").write_text(text, encoding="utf-8")
     assert refused().startswith("sql/broken.sql: ")
+
+
+def test_a_table_that_is_read_has_a_schema_and_a_function_is_no_table(folder: Path) -> None:
+    put(folder, "things", "generate_series(1, 9) as t(id, total)")
+    assert load_statements()[0].reads == frozenset()
+    put(folder, "things", "invoice")
+    assert refused() == "sql/things.sql: name the schema of invoice"
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        ("-- @refers: id to deals.id", "there is no sql/deals.sql"),
+        ("-- @refers: id to others.number", "sql/others.sql has no such column"),
+        ("-- @balances: sum(total) = others.sum(amount)", "sql/others.sql has no such column"),
+        ("-- @balances: sum(total) by id = others.sum(total) by day", "sql/others.sql has no such column"),
+    ],
+)
+def test_what_points_to_another_table_must_find_its_column(folder: Path, declared: str, expected: str) -> None:
+    put(folder, "others")
+    put(folder, "things", text=GOOD.replace("-- @key: id\n", f"-- @key: id\n{declared}\n"))
+    problem = refused()
+    assert problem.startswith(f"sql/things.sql: {declared.split()[1].rstrip(':')} names ")
+    assert expected in problem
 
 
 def test_two_statements_that_read_each_other_are_refused(folder: Path) -> None:

@@ -75,6 +75,14 @@ def test_the_sandbox_has_everything(org: SandboxOrg, multi_currency_org: Sandbox
     assert "CurrencyIsoCode" not in {found.name: found for found in objects_for(RULES, single)}["Opportunity"].selected
 
 
+def test_the_buckets_of_the_rules_must_be_among_the_values_of_the_picklist(org: SandboxOrg) -> None:
+    described = _changed(_described(org), "Opportunity", "Aging_Bucket__c", restricted=True)
+    assert _problems(described) == []
+    other = RULES.model_copy(update={"aging": RULES.aging.model_copy(update={"buckets": (14, 30)})})
+    (problem,) = _problems(described, other)
+    assert "Opportunity.Aging_Bucket__c is a restricted picklist without 1-14, 15-30, 30+" in problem
+
+
 def test_each_thing_that_is_missing_has_one_line_with_its_remedy(org: SandboxOrg) -> None:
     described = _described(org)
     for name, field in [("Opportunity", "Contract_URL__c"), ("Opportunity", "Aging_Bucket__c")]:
@@ -93,7 +101,7 @@ def test_each_thing_that_is_missing_has_one_line_with_its_remedy(org: SandboxOrg
     assert "Account.BillingCity" in joined
     assert "salesforce.account.billing_email" in joined
     assert "Opportunity.QuickBooks_Invoice_Id__c cannot be written" in joined
-    assert "without Invoiced, Sent" in joined
+    assert "without Not Invoiced, Invoiced, Sent, Partially Paid, Overpaid, Credited, Voided, Deleted" in joined
     assert "Contact" in joined
     assert len(_problems(described, writes=False)) == 5
 

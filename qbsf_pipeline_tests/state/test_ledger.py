@@ -373,3 +373,26 @@ def test_whatever_happens_a_key_is_finished_at_most_once(tmp_path_factory, steps
         assert {e.key: e.result_id for e in state.ledger.entries(status="done")} == done
         with state.engine.connect() as connection:
             assert connection.execute(text("SELECT count(*) FROM ledger WHERE status = 'done'")).scalar() == len(done)
+
+
+def test_ages_that_are_long_done_are_forgotten_and_nothing_else(state):
+    kinds = {
+        "old": {"operation": "update_opportunity", "flow": "aging"},
+        "task": {"operation": "create_task", "flow": "aging"},
+        "payment": {"operation": "update_opportunity", "flow": "payments"},
+    }
+    for number, (name, kind) in enumerate(kinds.items(), start=1):
+        put(state, invoice(number, key=name, depends_on=(), **kind), "done")
+    for number, status in enumerate(("planned", "sending", "failed", "dead"), start=7):
+        put(state, invoice(number, key=status, depends_on=(), **kinds["old"]), status)
+    assert state.ledger.forget_ages(NOW) == 0
+    assert state.ledger.forget_ages(LATER) == 1
+    assert set(statuses(state)) == {"task", "payment", "planned", "sending", "failed", "dead"}
+
+
+def test_the_next_plan_sees_what_was_touched_lately_and_what_lasts(state):
+    for number, (key, operation) in enumerate([("age", "update_opportunity"), ("task", "create_task")], start=1):
+        put(state, invoice(number, key=key, operation=operation, flow="aging", depends_on=()), "done")
+    assert {row["key"] for row in state.ledger.outcomes_since("aging", NOW)} == {"age", "task"}
+    assert {row["key"] for row in state.ledger.outcomes_since("aging", LATER, ["create_task"])} == {"task"}
+    assert state.ledger.outcomes_since("payments", NOW) == []

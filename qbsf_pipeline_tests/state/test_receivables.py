@@ -57,6 +57,7 @@ def test_an_event_is_new_once_and_waits_until_it_is_told(state):
     first, after = state.payment_events.unannounced()
     assert first == replace(EVENT, created_at=NOW)
     assert after.kind == "reopened"
+    assert state.payment_events.recorded([EVENT.event_key, "unknown"]) == {EVENT.event_key}
     state.payment_events.announce([EVENT.event_key, "unknown"], LATER)
     assert [event.kind for event in state.payment_events.unannounced()] == ["reopened"]
     assert state.payment_events.record([EVENT], LATER + timedelta(days=900)) == []

@@ -89,6 +89,12 @@ def second_version(place):
     return _made_by(place, "0002", _SECOND_ROWS)
 
 
+@pytest.fixture
+def third_version(place):
+    """The same of the third version."""
+    return _made_by(place, "0003", _SECOND_ROWS)
+
+
 def _made_by(place, version, rows):
     place.home.mkdir(parents=True, exist_ok=True)
     engine = create_engine(place.url)
@@ -144,3 +150,14 @@ def test_an_upgraded_database_is_upgraded_once(first_version):
     for _ in range(2):
         with first_version.open() as state, state.engine.connect() as connection:
             assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == NEWEST_MIGRATION
+
+
+def test_a_database_of_the_third_version_takes_in_reports_of_months(third_version):
+    month = NOW.date().replace(day=1)
+    with third_version.open() as state:
+        assert [entry.key for entry in state.journal.list()] == ["k1"]
+        times = {"produced_at": NOW, "computed_at": NOW, "now": NOW}
+        kept = state.month_end_reports.keep(month, "d", b"content", {"totals": {}}, **times)
+        assert state.month_closings.close(month, kept.report_id, "ana", NOW).report_id == "M-1"
+        state.month_end_differences.record(month, [("USD", "deal:1")], NOW.date())
+        assert state.month_end_differences.open(month) == {("USD", "deal:1")}

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 
 import duckdb
@@ -144,3 +148,67 @@ def test_a_file_that_is_no_warehouse_is_said_at_once_and_not_waited_for(warehous
     warehouse.path.write_bytes(b"this is not a database, and never was one" * 200)
     with pytest.raises(duckdb.IOException), warehouse.connection():
         pass
+
+
+# Kept open from one use to the next
+
+
+def test_a_kept_file_shows_each_use_what_the_one_before_wrote_and_nothing_else_of_it(warehouse: Warehouse) -> None:
+    with warehouse.kept_open():
+        with warehouse.transaction() as connection:
+            replace_rows(connection, TABLE, rows("a"))
+            connection.execute("CREATE TEMP TABLE scratch AS SELECT 1")
+            connection.execute("SET TimeZone = 'Asia/Tokyo'")
+        assert held(warehouse) == ["a"]
+        with warehouse.connection() as connection:
+            assert connection.execute("SELECT current_setting('TimeZone')").fetchall() == [("UTC",)]
+            with pytest.raises(duckdb.CatalogException):
+                connection.execute("SELECT * FROM scratch")
+        with pytest.raises(duckdb.CatalogException), warehouse.transaction() as connection:
+            spoil(connection)
+        assert held(warehouse) == ["a"]
+
+
+def test_another_process_gets_a_kept_file_while_it_is_not_used(warehouse: Warehouse) -> None:
+    with warehouse.kept_open():
+        with warehouse.transaction() as connection:
+            replace_rows(connection, TABLE, rows("a"))
+        other = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                "import sys; from pathlib import Path; from qbsf_pipeline.warehouse.connection import Warehouse\n"
+                "with Warehouse(Path(sys.argv[1]), 20).transaction() as connection:\n"
+                "    connection.execute('INSERT INTO money.bag (id) SELECT id || 2 FROM money.bag')\n",
+                str(warehouse.path),
+            ],
+            check=False,
+        )
+        assert other.returncode == 0
+        assert held(warehouse) == ["a", "a2"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_file_is_let_go_when_nobody_keeps_it_any_more(warehouse: Warehouse, hold: Hold, fails: bool) -> None:
+    with pytest.raises(ZeroDivisionError) if fails else nullcontext(), warehouse.kept_open():
+        with warehouse.kept_open():
+            assert held(warehouse) == []
+        assert held(warehouse) == []
+        assert not fails or 1 / 0
+    assert hold(warehouse.path, "writer", "SELECT 7").first == "7"
+
+
+def test_a_use_that_outlasts_the_keeping_goes_on_and_lets_the_file_go_at_its_end(warehouse: Warehouse, hold: Hold) -> None:
+    with ExitStack() as late:
+        with warehouse.kept_open():
+            connection = late.enter_context(warehouse.transaction())
+        replace_rows(connection, TABLE, rows("a"))
+    assert hold(warehouse.path, "writer", "SELECT id FROM money.bag").first == "a"
+
+
+def test_many_threads_may_use_a_kept_file_at_once(warehouse: Warehouse, hold: Hold) -> None:
+    with warehouse.transaction() as connection:
+        replace_rows(connection, TABLE, rows("a"))
+    with warehouse.kept_open(), ThreadPoolExecutor(8) as pool:
+        assert [*pool.map(held, [warehouse] * 64)] == [["a"]] * 64
+    assert hold(warehouse.path, "writer", "SELECT 7").first == "7"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from qbsf_pipeline.warehouse.connection import Warehouse
+from qbsf_pipeline.warehouse.connection import Warehouse, WarehouseBusy
 from qbsf_pipeline.warehouse.publish import PublishFailed, publish
 from qbsf_pipeline_tests.warehouse.conftest import Holder
 
@@ -91,6 +92,19 @@ def test_what_a_killed_publisher_left_is_cleared_away(warehouse: Warehouse, snap
     assert [path.name for path in snapshot.parent.iterdir()] == [snapshot.name]
 
 
+def test_what_another_publisher_is_writing_stays_as_long_as_it_holds_the_warehouse(
+    warehouse: Warehouse, snapshot: Path, hold: Hold
+) -> None:
+    write(warehouse, 5)
+    publish(warehouse, snapshot)
+    theirs = snapshot.parent / f".{snapshot.name}.1"
+    theirs.write_bytes(b"half")
+    hold(warehouse.path, "writer", COUNT)
+    with pytest.raises(WarehouseBusy):
+        publish(Warehouse(warehouse.path, wait_seconds=0.1), snapshot)
+    assert theirs.exists()
+
+
 def test_a_reader_that_opens_the_snapshot_again_and_again_never_meets_half_a_file(warehouse: Warehouse, snapshot: Path) -> None:
     write(warehouse, 20000)
     publish(warehouse, snapshot)
@@ -116,3 +130,22 @@ def test_a_reader_that_opens_the_snapshot_again_and_again_never_meets_half_a_fil
     seen, _ = reader.communicate("\n", timeout=30)
     assert reader.returncode == 0
     assert int(seen) > 0
+
+
+def test_a_publisher_that_is_killed_at_any_instant_leaves_a_whole_snapshot(warehouse: Warehouse, snapshot: Path) -> None:
+    write(warehouse, 200_000)
+    publish(warehouse, snapshot)
+    for instant in (0.0, 0.004):
+        publisher = subprocess.Popen(
+            [sys.executable, "-m", "qbsf_pipeline_tests.warehouse.publisher", str(warehouse.path), str(snapshot)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert publisher.stdout is not None
+        assert publisher.stdout.readline() == "published\n"
+        time.sleep(instant)
+        publisher.kill()
+        publisher.wait(20)
+        assert read(snapshot) == 200_000
+    publish(warehouse, snapshot)
+    assert [path.name for path in snapshot.parent.iterdir()] == [snapshot.name]

@@ -209,18 +209,21 @@ class Company:
         return existing
 
     def put(self, entity: str, document: Document) -> Document:
-        """Keep an object; customers' balances follow."""
+        """Keep an object; customers' balances and accounts receivable follow."""
         object_id = document["Id"]
-        before = self._exposure(entity, self.find(entity, object_id))
+        before, owed_before = self._standing(entity, self.find(entity, object_id))
         self._write(entity, object_id, document)
-        self._move_balances(before, self._exposure(entity, document))
+        after, owed_after = self._standing(entity, document)
+        self._move_balances(before, after)
+        self._move_receivables(owed_before, owed_after)
         return document
 
     def remove(self, entity: str, object_id: str) -> None:
         """Take an object out and leave a stub for change data capture."""
-        before = self._exposure(entity, self.find(entity, object_id))
+        before, owed_before = self._standing(entity, self.find(entity, object_id))
         self._write(entity, object_id, None)
         self._move_balances(before, {})
+        self._move_receivables(owed_before, {})
         stub = {"domain": "QBO", "status": "Deleted", "Id": object_id, "MetaData": {"LastUpdatedTime": self.stamp()}}
         self._write("_deleted", f"{entity}:{object_id}", {"Id": object_id, "entity": entity, "stub": stub})
 
@@ -358,7 +361,7 @@ class Company:
 
     # Balances ----------------------------------------------------------------------------------------------------
 
-    def receivable_lines(self, entry: Document) -> Iterator[tuple[str, Decimal]]:
+    def receivable_lines(self, entry: Mapping[str, Any]) -> Iterator[tuple[str, Decimal]]:
         """(customer, amount) of the journal entry's lines on accounts receivable; a debit is positive."""
         for line in entry.get("Line", ()):
             detail = line.get("JournalEntryLineDetail") or {}
@@ -367,6 +370,45 @@ class Company:
             if account and account.get("AccountType") == "Accounts Receivable" and customer:
                 amount = stored(line.get("Amount"))
                 yield customer, amount if detail.get("PostingType") == "Debit" else -amount
+
+    def is_charge(self, kind: str, txn_id: str) -> bool:
+        """Whether a payment that names it pays it: an invoice, or a journal entry that adds to what customers owe, such as the
+        one that takes back a cheque that bounced. Anything else is a credit that the payment uses up."""
+        if kind != "JournalEntry":
+            return kind == "Invoice"
+        return sum((amount for _, amount in self.receivable_lines(self.find(kind, txn_id) or {})), ZERO) > 0
+
+    def _standing(self, entity: str, document: Document | None) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+        """What a transaction adds to what customers owe: by customer, and by account receivable in the account's currency."""
+        exposure = self._exposure(entity, document)
+        if not exposure or document is None:
+            return {}, {}
+        currency = ref_value(document.get("CurrencyRef")) or self.home_currency
+        account = self._receivable_account(currency)
+        if account is None:
+            return exposure, {}
+        own = (ref_value(account.get("CurrencyRef")) or self.home_currency) == currency
+        rate = Decimal(1) if own else stored(document.get("ExchangeRate") or 1)
+        return exposure, {account["Id"]: sum((cents(amount * rate) for amount in exposure.values()), ZERO)}
+
+    def _receivable_account(self, currency: str) -> Document | None:
+        """The account receivable of a currency; else that of the company's own, where amounts stand converted."""
+        accounts = [each for each in self.docs("Account").values() if each.get("AccountType") == "Accounts Receivable"]
+        for wanted in (currency, self.home_currency):
+            for account in accounts:
+                if (ref_value(account.get("CurrencyRef")) or self.home_currency) == wanted:
+                    return account
+        return None
+
+    def _move_receivables(self, before: Mapping[str, Decimal], after: Mapping[str, Decimal]) -> None:
+        for account_id in {*before, *after}:
+            change = after.get(account_id, ZERO) - before.get(account_id, ZERO)
+            account = self.find("Account", account_id)
+            if change and account is not None:
+                # Computed as the balance of a customer is: neither SyncToken nor LastUpdatedTime moves.
+                names = ("CurrentBalance", "CurrentBalanceWithSubAccounts")
+                balances = {name: money(stored(account.get(name)) + change) for name in names}
+                self._write("Account", account_id, {**account, **balances})
 
     def _exposure(self, entity: str, document: Document | None) -> dict[str, Decimal]:
         if document is None or entity not in TRANSACTIONS:
@@ -384,9 +426,10 @@ class Company:
         if entity == "CreditMemo":
             return {customer: -stored(document.get("Balance"))}
         if entity == "Payment":
-            # A journal entry's credit lowered the balance when it was entered; what is paid with it does not lower it again.
+            # A journal entry moved the balance when it was entered: what is paid with its credit does not lower it again, and
+            # what pays its debit has no balance of its own that could fall.
             used = (
-                stored(line["Amount"])
+                -stored(line["Amount"]) if self.is_charge("JournalEntry", str(link.get("TxnId"))) else stored(line["Amount"])
                 for line in document.get("Line", ())
                 for link in line.get("LinkedTxn", ())
                 if link.get("TxnType") == "JournalEntry"

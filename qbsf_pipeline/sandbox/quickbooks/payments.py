@@ -6,7 +6,7 @@ Belongs here: everything that moves the balance of an invoice or a credit memo f
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -26,7 +26,8 @@ from qbsf_pipeline.sandbox.quickbooks.company import (
 from qbsf_pipeline.sandbox.quickbooks.properties import read_only
 
 _FORMS = ("Invoice", "CreditMemo")
-#: What a payment's line may name. A credit of a journal entry on accounts receivable is used up as a credit memo is.
+#: What a payment's line may name. A credit of a journal entry on accounts receivable is used up as a credit memo is, and a
+#: debit is paid as an invoice is.
 _APPLICABLE = (*_FORMS, "JournalEntry")
 Applied = dict[tuple[str, str], Decimal]
 
@@ -179,13 +180,14 @@ def _apply_lines(company: Company, payment: Document, lines: Sequence[Any], tota
                 raise faults.cannot_link(txn_id)
             open_amount = _open_amount(company, kind, form, payment["Id"]) - used.get(key, ZERO)
         else:
-            credit = sum((left for name, left in _credits(company, form).items() if _may_pay(company, payment, name)), ZERO)
-            open_amount = credit - applied_to(company, kind, form, without=payment["Id"]) - used.get(key, ZERO)
+            moved = _charges(company, form) if company.is_charge(kind, txn_id) else _credits(company, form)
+            own = sum((amount for name, amount in moved.items() if _may_pay(company, payment, name)), ZERO)
+            open_amount = own - applied_to(company, kind, form, without=payment["Id"]) - used.get(key, ZERO)
         if open_amount <= 0 and amount > 0 and key not in before:
             raise faults.cannot_link(txn_id)
         taken = min(amount, max(open_amount, ZERO))
         used[key] = used.get(key, ZERO) + taken
-        if kind == "Invoice":
+        if company.is_charge(kind, txn_id):
             asked += amount
         else:
             if taken < amount:
@@ -201,7 +203,7 @@ def _apply_lines(company: Company, payment: Document, lines: Sequence[Any], tota
             )
     if asked > total + credits_used:
         raise faults.business("The amounts applied are more than the payment and the credits.", "Line")
-    paid = sum((amount for (kind, _), amount in used.items() if kind == "Invoice"), ZERO)
+    paid = sum((amount for key, amount in used.items() if company.is_charge(*key)), ZERO)
     unapplied = total + credits_used - paid
     if credits_used and unapplied > total:
         raise faults.business("More credit is used than is applied to invoices.", "Line")
@@ -228,13 +230,18 @@ def _open_amount(company: Company, entity: str, form: Mapping[str, Any], payment
 
 def _credits(company: Company, entry: Mapping[str, Any]) -> dict[str, Decimal]:
     """What a journal entry takes off what customers owe, by customer: their credits on accounts receivable."""
+    return _summed((customer_id, -amount) for customer_id, amount in company.receivable_lines(entry) if amount < 0)
+
+
+def _charges(company: Company, entry: Mapping[str, Any]) -> dict[str, Decimal]:
+    """What a journal entry adds to what customers owe, by customer: their debits on accounts receivable."""
+    return _summed((customer_id, amount) for customer_id, amount in company.receivable_lines(entry) if amount > 0)
+
+
+def _summed(amounts: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
     found: dict[str, Decimal] = {}
-    for line in entry.get("Line", ()):
-        detail = line.get("JournalEntryLineDetail") or {}
-        account = company.find("Account", ref_value(detail.get("AccountRef")) or "") or {}
-        customer_id = ref_value((detail.get("Entity") or {}).get("EntityRef"))
-        if account.get("AccountType") == "Accounts Receivable" and detail.get("PostingType") == "Credit" and customer_id:
-            found[customer_id] = found.get(customer_id, ZERO) + stored(line["Amount"])
+    for customer_id, amount in amounts:
+        found[customer_id] = found.get(customer_id, ZERO) + amount
     return found
 
 
@@ -356,7 +363,7 @@ def _reduce(company: Company, payment: Document, key: tuple[str, str], by: Decim
             line["Amount"] = money(stored(line["Amount"]) - step)
         lines.append(line)
     after["Line"] = [line for line in reversed(lines) if stored(line["Amount"]) > 0]
-    _balance_payment(after)
+    _balance_payment(company, after)
     company.put("Payment", after)
     if settle_form:
         _settle(company, payment, after)
@@ -374,22 +381,22 @@ def _key(line: Mapping[str, Any]) -> tuple[str, str]:
     return str(link["TxnType"]), str(link["TxnId"])
 
 
-def _balance_payment(payment: Document) -> None:
+def _balance_payment(company: Company, payment: Document) -> None:
     """Recompute `UnappliedAmt`; credit that has nothing left to pay goes back to its credit memo, and what was paid with
     credit that is gone is open again."""
     total = stored(payment["TotalAmt"])
-    paid = sum((stored(line["Amount"]) for line in payment["Line"] if _key(line)[0] == "Invoice"), ZERO)
-    credit = sum((stored(line["Amount"]) for line in payment["Line"] if _key(line)[0] != "Invoice"), ZERO)
+    paid = sum((stored(line["Amount"]) for line in payment["Line"] if company.is_charge(*_key(line))), ZERO)
+    credit = sum((stored(line["Amount"]) for line in payment["Line"] if not company.is_charge(*_key(line))), ZERO)
     surplus = credit - paid
     for line in reversed(payment["Line"]):
-        if surplus > 0 and _key(line)[0] != "Invoice":
+        if surplus > 0 and not company.is_charge(*_key(line)):
             step = min(surplus, stored(line["Amount"]))
             line["Amount"] = money(stored(line["Amount"]) - step)
             surplus -= step
             credit -= step
     lacking = paid - credit - total
     for line in reversed(payment["Line"]):
-        if lacking > 0 and _key(line)[0] == "Invoice":
+        if lacking > 0 and company.is_charge(*_key(line)):
             step = min(lacking, stored(line["Amount"]))
             line["Amount"] = money(stored(line["Amount"]) - step)
             lacking -= step
@@ -535,8 +542,9 @@ def save_journal_entry(company: Company, body: Mapping[str, Any], object_id: str
     entry = {**{name: value for name, value in frame.items() if name in read_only(entity)}, **fields}
     entry["TotalAmt"] = money(total)
     entry.setdefault("Adjustment", False)
-    if existing is not None and sum(_credits(company, entry).values(), ZERO) < applied_to(company, entity, existing):
-        # What was used of it is more than it gives now.
+    moved = max(sum(_credits(company, entry).values(), ZERO), sum(_charges(company, entry).values(), ZERO))
+    if existing is not None and moved < applied_to(company, entity, existing):
+        # What was used or paid of it is more than it moves now.
         unlink(company, entity, existing)
         entry["LinkedTxn"] = []
     return company.put(entity, entry)

@@ -88,7 +88,7 @@ def _open_items(company: Company, until: date) -> Iterator[tuple[str, date, Deci
             if form is None or form["TxnDate"] > last:
                 continue
             applied[kind, txn_id] = applied.get((kind, txn_id), ZERO) + amount
-            unapplied += -amount if kind == "Invoice" else amount
+            unapplied += -amount if company.is_charge(kind, txn_id) else amount
         yield _item(payment, payment["TxnDate"], -unapplied)
     for kind, sign in (("Invoice", 1), ("CreditMemo", -1)):
         for form in company.docs(kind).values():
@@ -100,9 +100,9 @@ def _open_items(company: Company, until: date) -> Iterator[tuple[str, date, Deci
         if entry["TxnDate"] <= last:
             used = applied.get(("JournalEntry", entry["Id"]), ZERO)
             for customer_id, amount in company.receivable_lines(entry):
-                step = min(used, max(-amount, ZERO))
+                step = min(used, abs(amount)) if (amount > 0) == company.is_charge("JournalEntry", entry["Id"]) else ZERO
                 used -= step
-                yield customer_id, date.fromisoformat(entry["TxnDate"]), amount + step
+                yield customer_id, date.fromisoformat(entry["TxnDate"]), amount + (step if amount < 0 else -step)
 
 
 def _item(document: Document, since: str, amount: Decimal) -> tuple[str, date, Decimal]:

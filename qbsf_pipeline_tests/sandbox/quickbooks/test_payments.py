@@ -204,6 +204,44 @@ def test_a_credit_of_a_journal_entry_pays_an_invoice_until_the_entry_is_taken_ou
     assert (books.read("Invoice", "1")["Balance"], books.read("Customer", "1")["Balance"]) == (Decimal(100), Decimal(100))
 
 
+def test_a_cheque_that_bounced_pays_the_entry_that_took_it_back_and_the_invoice_is_open_again(books: Books) -> None:
+    books.create("Invoice", invoice_of())
+    payment = books.create("Payment", payment_of("100", ("Invoice", "1", "100")))
+    accounts = {each["AccountType"]: each["Id"] for each in state(books.store)["Account"]}
+    person = {"Entity": {"Type": "Customer", "EntityRef": {"value": "1"}}}
+    debit = {"PostingType": "Debit", "AccountRef": {"value": accounts["Accounts Receivable"]}, **person}
+    credit = {"PostingType": "Credit", "AccountRef": {"value": accounts["Bank"]}}
+    lines = [
+        {"DetailType": "JournalEntryLineDetail", "Amount": 100, "JournalEntryLineDetail": detail} for detail in (debit, credit)
+    ]
+    entry = books.create("JournalEntry", {"Line": lines, "PrivateNote": "Returned cheque"})
+    assert books.read("Customer", "1")["Balance"] == Decimal(100)
+    moved = {**payment_of("100", ("JournalEntry", entry["Id"], "100")), "Id": payment["Id"], "SyncToken": payment["SyncToken"]}
+    moved = books.create("Payment", {**moved, "sparse": True})
+    assert (moved["UnappliedAmt"], [line["LinkedTxn"][0]["TxnType"] for line in moved["Line"]]) == (0, ["JournalEntry"])
+    assert books.read("Invoice", "1")["Balance"] == Decimal(100)
+    assert books.read("Customer", "1")["Balance"] == Decimal(100)
+    assert books.read("Account", accounts["Accounts Receivable"])["CurrentBalance"] == Decimal(100)
+    rows = books.ok("GET", "reports/AgedReceivables")["Rows"]["Row"]
+    assert rows[-1]["Summary"]["ColData"][-1]["value"] == "100.00"
+    assert books.refused("POST", "payment", payment_of("5", ("JournalEntry", entry["Id"], "5")))["code"] == "620"
+    entry = books.read("JournalEntry", entry["Id"])
+    books.ok("POST", "journalentry", {"Id": entry["Id"], "SyncToken": entry["SyncToken"]}, operation="delete")
+    assert books.read("Payment", payment["Id"])["UnappliedAmt"] == Decimal(100)
+    assert books.read("Customer", "1")["Balance"] == 0
+
+
+def test_the_account_receivable_follows_every_invoice_payment_and_credit(books: Books) -> None:
+    (account_id,) = (each["Id"] for each in state(books.store)["Account"] if each["AccountType"] == "Accounts Receivable")
+    before = books.read("Account", account_id)
+    books.create("Invoice", invoice_of())
+    books.create("Payment", payment_of("30", ("Invoice", "1", "20")))
+    books.create("CreditMemo", invoice_of("1", "5"))
+    after = books.read("Account", account_id)
+    assert after["CurrentBalance"] == before["CurrentBalance"] + 65
+    assert after["SyncToken"] == before["SyncToken"]
+
+
 def test_money_can_be_received_from_outside(books: Books) -> None:
     books.create("Invoice", invoice_of())
     receive_payment(books.store, books.clock, "1", Decimal("33.33"))
@@ -298,3 +336,5 @@ def _check(company) -> None:
             assert all(company.find("Payment", each) is not None for each in linked)
             balance += sign * form["Balance"]
     assert company.require("Customer", "1")["Balance"] == balance
+    (receivable,) = (each for each in company.docs("Account").values() if each["AccountType"] == "Accounts Receivable")
+    assert receivable["CurrentBalance"] == balance

@@ -21,6 +21,7 @@ def upgrade() -> None:
     """Make the tables of the payments and aging flows."""
     _payments()
     _aging()
+    _ledger()
     op.create_table(
         "slack_users",
         _text("email"),
@@ -103,3 +104,42 @@ def _aging() -> None:
         _instant("closed_at"),
         sa.PrimaryKeyConstraint("invoice_id", "threshold", name="pk_tasks"),
     )
+
+
+def _ledger() -> None:
+    """Every open deal gets its age once a day: these writes may be forgotten once they are long done. No other may."""
+    statements = _POSTGRESQL_GUARD if op.get_bind().dialect.name == "postgresql" else _SQLITE_GUARD
+    for statement in statements:
+        op.execute(statement)
+
+
+_SQLITE_GUARD = (
+    "DROP TRIGGER ledger_rows_stay",
+    """
+    CREATE TRIGGER ledger_rows_stay BEFORE DELETE ON ledger
+    WHEN OLD.status = 'sending' OR (OLD.status = 'done' AND NOT (OLD.flow = 'aging' AND OLD.operation = 'update_opportunity'))
+    BEGIN SELECT RAISE(ABORT, 'a write that was sent stays in the ledger'); END
+    """,
+)
+
+_POSTGRESQL_GUARD = (
+    """
+    CREATE OR REPLACE FUNCTION ledger_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF TG_OP = 'DELETE' THEN
+            IF OLD.status = 'sending'
+                OR (OLD.status = 'done' AND NOT (OLD.flow = 'aging' AND OLD.operation = 'update_opportunity')) THEN
+                RAISE EXCEPTION 'a write that was sent stays in the ledger' USING ERRCODE = 'integrity_constraint_violation';
+            END IF;
+            RETURN OLD;
+        END IF;
+        IF OLD.status = 'done' AND (NEW.status <> 'done' OR NEW.key <> OLD.key OR NEW.result_id <> OLD.result_id) THEN
+            RAISE EXCEPTION 'a write that is done stays done' USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+        IF NEW.status = 'done' AND OLD.status NOT IN ('sending', 'done') THEN
+            RAISE EXCEPTION 'only what was being sent can become done' USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+        RETURN NEW;
+    END $$
+    """,
+)
