@@ -38,6 +38,7 @@ RECEIVABLES = {f"receivables/{name}" for name in ("applications", "unapplied", "
 PAYMENTS = {f"payments/{name}" for name in ("plan", "deals", "events", "refusals")}
 AGING = {f"aging/{name}" for name in ("plan", "invoices", "deals", "crossings", "reminders", "tasks", "totals", "refusals")}
 MONTH_END = {f"reconciliation/{name}" for name in ("cases", "documents", "bridge", "totals", "report")}
+SCHEDULES = ("invoices/billing_schedules", "invoices/billing_schedule_lines", "invoices/schedule_agreements")
 OWN = {
     *MONTH_END,
     "cleansing/findings",
@@ -53,6 +54,7 @@ OWN = {
     "invoices/deals",
     "invoices/refusals",
     "invoices/notes",
+    *SCHEDULES,
     "invoices/pending",
     "invoices/pushed",
     *RECEIVABLES,
@@ -82,6 +84,9 @@ PLAN_INPUTS = {
             "contact",
             "opportunity_contact_role",
             "organization",
+            "opportunity_line_item_schedule",
+            "cpq_quote",
+            "cpq_quote_line",
         )
     ),
     *(
@@ -145,9 +150,9 @@ def test_each_asset_comes_from_what_it_reads(specs: dict[str, dg.AssetSpec]) -> 
     planned = {f"invoices/{name}" for name in ("plan", "deals", "refusals")}
     own = {"salesforce/account", "salesforce/contact", "salesforce/user"}
     assert deps(specs["customers/matches"]) == {*own, "quickbooks/customer"}
-    for name in (*planned, "invoices/notes"):
+    for name in (*planned, "invoices/notes", *SCHEDULES):
         assert deps(specs[name]) == PLAN_INPUTS
-    assert deps(specs["invoices/pending"]) == {*planned, "customers/matches"}
+    assert deps(specs["invoices/pending"]) == {*planned, "customers/matches", "invoices/schedule_agreements"}
     assert deps(specs["invoices/pushed"]) == {
         "invoices/pending",
         "invoices/plan",

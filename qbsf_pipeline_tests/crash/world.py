@@ -132,6 +132,7 @@ class Installation:
 
     Attributes:
         flows: what a pass runs; all flows where there is none.
+        as_of: the day that counts as today.
     """
 
     driver: Driver
@@ -140,6 +141,7 @@ class Installation:
     home: Path
     runs: int = 0
     flows: tuple[str, ...] = ("invoices",)
+    as_of: date | None = None
 
     @property
     def state_file(self) -> Path:
@@ -159,6 +161,7 @@ class Installation:
             "strikes": [strike.order() for strike in strikes],
             "command": command,
             "flows": list(self.flows),
+            "as_of": self.as_of.isoformat() if self.as_of is not None else None,
             "result": str(result),
             "log": str(log),
         }
