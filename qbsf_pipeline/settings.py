@@ -359,6 +359,16 @@ class RecurringRules(_Section):
     template_days: Annotated[int, Field(ge=0, le=14)]
     frequencies: dict[str, Literal["one_time", "monthly", "quarterly", "semiannual", "annual"]]
 
+    @field_validator("bill_by")
+    @classmethod
+    def _by_schedule(cls, value: str) -> str:
+        if value == "template":
+            raise ValueError(
+                "must be schedule: qbsf makes no recurring templates in QuickBooks, for nothing says whether one catches up on "
+                "missed days. With schedule, qbsf bills every period itself on its day"
+            )
+        return value
+
 
 class CpqRules(_Section):
     """How the quotes of Salesforce CPQ become lines of a deal.
