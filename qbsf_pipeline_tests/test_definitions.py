@@ -263,7 +263,7 @@ def test_each_job_makes_what_its_name_says_and_only_a_push_pushes_and_only_its_o
 
     raw = {f"{table.schema}/{table.name}" for table in (*salesforce.TABLES, *quickbooks.TABLES)}
     reporting = {"pipeline/state", "reporting/snapshot", *(f"reporting/{one.name}" for one in load_statements())}
-    invoices = {"customers/matches", *(f"invoices/{name}" for name in ("plan", "deals", "refusals", "notes"))}
+    invoices = {"customers/matches", *(f"invoices/{name}" for name in ("plan", "deals", "refusals", "notes")), *SCHEDULES}
     customers = {f"customers/{name}" for name in ("matches", "plan", "field_differences", "refusals")}
     asked = {"invoices/pending", "customers/reviews_page"}
     payments, aging = RECEIVABLES | PAYMENTS, RECEIVABLES | AGING

@@ -23,7 +23,7 @@ from qbsf_pipeline.customers.matching.names import legal_display_name, name_key,
 from qbsf_pipeline.customers.payloads import Mended, Mender
 from qbsf_pipeline.customers.terms import Term, active_terms, find_term
 from qbsf_pipeline.flows.plans import plan_table
-from qbsf_pipeline.invoices import payloads, validation
+from qbsf_pipeline.invoices import payloads, schedule_refusals, validation
 from qbsf_pipeline.invoices.bill_to import BillTo, bill_to
 from qbsf_pipeline.invoices.history import FIRST_GENERATION, Billed, BillingHistory, LedgerLine
 from qbsf_pipeline.invoices.items import Item, ItemCatalogue, MissingItem
@@ -412,6 +412,9 @@ class _Desk:
             if stopped is not None:
                 self._put_refusals(deal, stopped.reasons)
                 self._put_schedule(deal, stopped)
+        for opportunity_id in self._schedules.missing(set(self._inputs.opportunity.get_column("id").to_list())):
+            unknown = dict.fromkeys(("name", "account_id", "owner_id", "amount", "currency"))
+            self._put_refusals({"id": opportunity_id, **unknown}, [schedule_refusals.deal_not_shown()])
 
     def _is_old(self, deal: Mapping[str, Any]) -> bool:
         go_live = self._parameters.go_live

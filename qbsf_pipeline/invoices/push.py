@@ -131,13 +131,17 @@ def push(context: PushContext, outcome: PushOutcome) -> None:
     Raises:
         AccessRefused: a connection needs a person; what was done before stands in ``outcome``.
     """
-    outcome.schedules += change_schedules(context.state, context.environment.mode, context.planned, context.clock, outcome.held)
+    changed = change_schedules(context.state, context.environment.mode, context.planned, context.clock, outcome.held)
+    outcome.schedules += len(changed)
     _settle_unclear(context, outcome)
     for operation in CREATES:
         if "quickbooks" in outcome.unavailable:
             break
         entries = _runnable(context, operation, outcome)
         if operation == "create_invoice" and entries:
+            # What was planned by the schedule before is planned anew.
+            outcome.held += [(entry.key, "its billing schedule was changed") for entry in entries if entry.source_id in changed]
+            entries = [entry for entry in entries if entry.source_id not in changed]
             entries = _still_true(context, entries, outcome)
         for group in _chunks(entries, context.rules.push.quickbooks_batch):
             if "quickbooks" in outcome.unavailable:

@@ -20,8 +20,8 @@ OPERATION = "change_schedule"
 
 def change_schedules(
     state: State, mode: Mode, planned: Mapping[str, str], clock: Callable[[], datetime], held: list[tuple[str, str]]
-) -> int:
-    """Keep every schedule that was approved. Returns how many. The caller holds the push lock.
+) -> frozenset[str]:
+    """Keep every schedule that was approved. Returns its deals. The caller holds the push lock.
 
     Args:
         planned: payload by key in the newest plan.
@@ -33,7 +33,7 @@ def change_schedules(
     if ready:
         state.ledger.start([Sending(entry.key, uuid.uuid4().hex, entry.payload) for entry in ready], clock())
     people = {approval.subject: approval.decided_by for approval in state.approvals.history()}
-    return sum(_keep(state, entry, people, clock()) for entry in (*begun, *ready))
+    return frozenset(entry.source_id for entry in (*begun, *ready) if _keep(state, entry, people, clock()))
 
 
 def _keep(state: State, entry: LedgerEntry, people: Mapping[str, str], now: datetime) -> bool:

@@ -21,6 +21,15 @@ def amendment_by_hand(contract_id: str | None) -> Reason:
     )
 
 
+def deal_not_shown() -> Reason:
+    """A schedule is kept, and Salesforce does not show its deal."""
+    return Reason(
+        "deal_not_shown",
+        "The deal is billed period by period, and Salesforce does not show it any more. Nothing of it is billed.",
+        "Let the integration user see the deal; if it is gone for good, bill what is left in QuickBooks by hand.",
+    )
+
+
 def recurring_disabled() -> Reason:
     """The deal has a schedule, and the rules switched schedules off."""
     return Reason(

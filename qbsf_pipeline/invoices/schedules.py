@@ -8,7 +8,7 @@ billed as is in :mod:`.plan`, how periods come about in :mod:`.recurring`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
@@ -169,13 +169,13 @@ class Schedules:
         if sold.change == "amendment":
             return Scheduled(None, (refusals.amendment_by_hand(sold.contract_id),))
         if versions and not self._rules.enabled:
-            return Scheduled(None, (refusals.recurring_disabled(),))
+            return self._waiting(deal, versions, (refusals.recurring_disabled(),))
         if versions and (sold.reasons or not sold.lines):
-            return Scheduled(None, sold.reasons)
+            return self._waiting(deal, versions, sold.reasons)
         found = billing_schedule(terms, sold.lines, revenue, self._rules)
         wanted = found.schedule
         if found.reasons:
-            return Scheduled(None, found.reasons)
+            return self._waiting(deal, versions, found.reasons)
         if wanted is None and (versions or self.is_billed_by_period(deal)):
             wanted = single_invoice(terms, sold.lines, deal["close_date"] or self._today)
         if wanted is None:
@@ -219,7 +219,7 @@ class Schedules:
     def _first(self, deal: Mapping[str, Any], wanted: BillingSchedule) -> Scheduled:
         """A deal without a kept schedule: a new one, or one whose memory was lost and whose invoices tell their periods."""
         billed = self._billed(deal["id"], wanted)
-        reasons = [*billed.reasons, *self._billed_otherwise(wanted, billed)]
+        reasons = [*billed.reasons, *self._billed_otherwise(wanted, billed, frozenset(billed.invoices))]
         if reasons:
             return Scheduled(wanted, tuple(reasons), placed=billed.invoices)
         agreed = AgreedSchedule(
@@ -231,13 +231,48 @@ class Schedules:
         rows = self._rows(deal, wanted, billed, due, [agreed], None)
         return Scheduled(wanted, (), due.bill, billed.invoices, agreement, question, rows)
 
+    def _waiting(self, deal: Mapping[str, Any], versions: Sequence[AgreedSchedule], reasons: tuple[Reason, ...]) -> Scheduled:
+        """A deal that cannot be understood any more: nothing of its schedule is billed, and all of it stays to be seen."""
+        if not versions:
+            return Scheduled(None, reasons)
+        try:
+            before = kept.read(versions[-1].schedule)
+        except kept.UnreadableScheduleError as error:
+            return Scheduled(None, (*reasons, refusals.schedule_unreadable(str(error))))
+        billed = self._billed(deal["id"], before)
+        due = due_periods(before, billed.days, self._today, self._rules, versions[-1].missed)
+        due_now = {one.period.number for one in due.bill}
+        rows = self._rows(deal, before, billed, due, versions, None)
+        shown = _held(rows, due_now, " ".join(reason.text for reason in reasons))
+        return Scheduled(None, (*reasons, *billed.reasons), placed=billed.invoices, rows=shown)
+
+    def missing(self, known: Collection[str]) -> list[str]:
+        """Deals with a schedule that bills, which Salesforce does not show.
+
+        Args:
+            known: ids of all deals that were read, deleted ones too.
+        """
+        found = []
+        for opportunity_id, versions in self._versions.items():
+            if opportunity_id in known:
+                continue
+            try:
+                bills = kept.read(versions[-1].schedule).status == "active"
+            except kept.UnreadableScheduleError:
+                bills = True
+            if bills:
+                found.append(opportunity_id)
+        return sorted(found)
+
     def _known(
         self, deal: Mapping[str, Any], versions: Sequence[AgreedSchedule], before: BillingSchedule, wanted: BillingSchedule
     ) -> Scheduled:
         newest = versions[-1]
         billed = self._billed(deal["id"], before)
-        if billed.reasons:
-            return Scheduled(before, billed.reasons, placed=billed.invoices)
+        unremembered = frozenset(billed.invoices) - self._done(deal["id"])
+        reasons = (*billed.reasons, *self._billed_otherwise(before, billed, unremembered))
+        if reasons:
+            return Scheduled(before, reasons, placed=billed.invoices)
         proposal = amend(before, frozenset(billed.days), wanted, self._today)
         agreement, question, schedule = None, None, before
         held: frozenset[int] = frozenset()
@@ -256,12 +291,7 @@ class Schedules:
         bill = tuple(one for one in due.bill if one.period.number not in held)
         question = question or self._missed(newest, schedule, due)
         rows = self._rows(deal, schedule, billed, due, [*versions, *([newest] if agreement else [])], None)
-        rows = tuple(
-            {**row, "status": "held", "why": "A change of the deal waits for a person."}
-            if row["period"] in held and row["status"] == "due"
-            else row
-            for row in rows
-        )
+        rows = _held(rows, held, "A change of the deal waits for a person.")
         return Scheduled(schedule, (), bill, billed.invoices, agreement, question, rows)
 
     def _asked(self, agreed: AgreedSchedule, version: int, before: BillingSchedule, proposal: Proposal) -> Question:
@@ -336,10 +366,14 @@ class Schedules:
             reasons.append(refusals.invoice_of_no_period(self._history.numbers(tuple(unplaced))))
         return _Billed(days, invoices, tuple(reasons))
 
-    def _billed_otherwise(self, schedule: BillingSchedule, billed: _Billed) -> list[Reason]:
-        """Without a memory, an invoice over another amount than its period tells that the deal was changed since."""
+    def _done(self, opportunity_id: str) -> frozenset[int]:
+        return frozenset(number for number, line in self._history.periods(opportunity_id).items() if line.status == "done")
+
+    def _billed_otherwise(self, schedule: BillingSchedule, billed: _Billed, unremembered: Collection[int]) -> list[Reason]:
+        """An invoice that is not remembered, over another amount than its period, tells that the schedule was another one when it
+        was made."""
         found = []
-        for period in schedule.periods:
+        for period in (one for one in schedule.periods if one.number in unremembered):
             invoice = self._history.invoice(billed.invoices.get(period.number) or "")
             if invoice is None or invoice["status"] != "live" or invoice["total"] is None:
                 continue
@@ -392,6 +426,13 @@ class _Billed:
 def plan_id_of(key: str) -> str:
     """The plan id of a question: what a person approves or rejects."""
     return f"P-{_hash(key)[:10]}"
+
+
+def _held(rows: Sequence[Mapping[str, Any]], numbers: Collection[int], why: str) -> tuple[Mapping[str, Any], ...]:
+    """Rows of :data:`.recurring.tables.BILLING_SCHEDULES` where these periods, if due, are held."""
+    return tuple(
+        {**row, "status": "held", "why": why} if row["period"] in numbers and row["status"] == "due" else row for row in rows
+    )
 
 
 def _ended(versions: Sequence[AgreedSchedule]) -> list[tuple[BillingPeriod, str]]:

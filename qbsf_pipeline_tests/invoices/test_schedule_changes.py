@@ -39,7 +39,8 @@ def asked(state: State) -> PlannedWrite:
 
 
 def change(state: State, write: PlannedWrite) -> int:
-    return change_schedules(state, Mode.LIVE, {write.key: write.payload}, lambda: NOW, [])
+    """How many schedules a push changes."""
+    return len(change_schedules(state, Mode.LIVE, {write.key: write.payload}, lambda: NOW, []))
 
 
 def versions(state: State) -> list[tuple[int, str]]:

@@ -176,6 +176,39 @@ def test_without_memory_a_changed_deal_waits():
     assert codes(life.plan(date(2026, 12, 20))) == {"period_billed_otherwise"}
 
 
+def test_an_older_memory_than_what_was_billed_makes_the_deal_wait():
+    life = Life(world())
+    life.day(date(2026, 11, 20))
+    before, ledger = list(life.world.agreed), list(life.world.ledger)
+    life.change("2400.00")
+    life.answer(date(2026, 12, 20), "approved")
+    life.day(date(2026, 12, 20))
+    life.world.agreed, life.world.ledger = before, ledger
+    plan = life.plan(date(2026, 12, 21))
+    assert {"period_billed_otherwise"} <= codes(plan)
+    assert operations(plan) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [({"billing_periods": None}, "billing_periods_missing"), ({"billing_frequency": "Lunar"}, "billing_frequency_unknown")],
+)
+def test_a_deal_that_is_not_understood_any_more_waits_and_its_periods_stay_to_be_seen(values: dict[str, Any], code: str) -> None:
+    life = Life(world())
+    life.day(date(2026, 11, 20))
+    life.world.opportunities[0] |= values
+    plan = life.plan(date(2026, 12, 20))
+    assert (codes(plan), operations(plan)) == ({code}, [])
+    assert [status_of(plan)[number] for number in (0, 1, 2)] == ["invoiced", "held", "planned"]
+
+
+def test_a_schedule_whose_deal_is_not_shown_any_more_is_told():
+    life = Life(world())
+    life.day(date(2026, 11, 20))
+    life.world.opportunities = []
+    assert codes(life.plan(date(2026, 12, 20))) == {"deal_not_shown"}
+
+
 @pytest.mark.parametrize(
     ("note", "code"),
     [
