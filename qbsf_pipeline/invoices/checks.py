@@ -241,7 +241,7 @@ def plan_gates(doors: DoorsResource, warehouse: WarehouseResource) -> Iterator[d
         invoices = read_table(connection, quickbooks.INVOICE, ["id", "opportunity_id", "private_note"])
         columns = ["opportunity_id", "is_primary", "is_deleted", "net_amount", "customer_amount"]
         quotes = read_table(connection, CPQ_QUOTE, columns)
-        schedules = read_table(connection, BILLING_SCHEDULES, ["opportunity_id", "period", "amount"])
+        schedules = read_table(connection, BILLING_SCHEDULES, ["opportunity_id", "period", "amount", "invoice_id"])
         preferences = read_table(connection, quickbooks.PREFERENCES, ["book_close_date", "home_currency", "multi_currency"])
     batch = batch_of(plan.get_column("plan_id").to_list())
     new_customers = plan.filter(pl.col("operation") == "create_customer")
@@ -251,7 +251,7 @@ def plan_gates(doors: DoorsResource, warehouse: WarehouseResource) -> Iterator[d
     decisions = opened.state.approvals.decisions()
     yield check_result(keys_are_unique(plan), PLAN_KEY)
     yield check_result(no_deal_is_billed_twice(plan, opportunities, invoices), PLAN_KEY)
-    yield check_result(no_period_is_billed_twice(plan, opportunities, invoices), PLAN_KEY)
+    yield check_result(no_period_is_billed_twice(plan, opportunities, invoices, schedules), PLAN_KEY)
     yield check_result(every_invoice_has_a_confirmed_customer(with_customers, customers), PLAN_KEY)
     totals = quoted_totals(quotes, opportunities, rules.cpq)
     yield check_result(totals_equal_the_deals(plan, line_items, totals), PLAN_KEY)

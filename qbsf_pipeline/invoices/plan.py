@@ -257,11 +257,13 @@ class _SoundDeal:
     Attributes:
         key: of its invoice.
         bill: the period; ``None`` where the invoice is the whole deal.
+        by_quote: whether the lines are those of the deal's quote.
         told: whether the deal is told of this invoice: of several of one deal the newest only.
     """
 
     key: str
     bill: _Bill | None
+    by_quote: bool
     told: bool
     deal: Mapping[str, Any]
     account: Mapping[str, Any]
@@ -707,6 +709,7 @@ class _Desk:
         return _SoundDeal(
             key=bill.key if bill is not None else self._history.invoice_key(deal["id"]),
             bill=bill,
+            by_quote=sold.source == "cpq_quote",
             told=True,
             deal=deal,
             account=account,
@@ -1013,6 +1016,7 @@ class _Desk:
         due = f", due {sound.due_date}" if sound.due_date is not None else ""
         terms = f", {sound.term.name}" if sound.term is not None else ""
         lines = "1 line" if len(sound.lines) == 1 else f"{len(sound.lines)} lines"
+        lines += " of its primary quote" if sound.by_quote else ""
         why = bill.why if bill is not None else f"The deal was won on {deal['close_date']} and has no invoice"
         own = [
             self._row(

@@ -16,15 +16,21 @@ from qbsf_pipeline.money import parse_json, to_cents
 from qbsf_pipeline.settings import CpqRules
 
 
-def no_period_is_billed_twice(plan: pl.DataFrame, opportunities: pl.DataFrame, invoices: pl.DataFrame) -> GateOutcome:
+def no_period_is_billed_twice(
+    plan: pl.DataFrame, opportunities: pl.DataFrame, invoices: pl.DataFrame, schedules: pl.DataFrame
+) -> GateOutcome:
     """No invoice is planned for a period that an invoice of QuickBooks bills, nor for a deal that holds an invoice of no period.
 
     Args:
         plan: key, source_id, label, payload of planned invoices, and operation.
         opportunities: id, invoice_id.
         invoices: id, opportunity_id (from the marker) and private_note, whatever their status.
+        schedules: opportunity_id, invoice_id: what is known to be a period, whatever its note says by now.
     """
     rows = [row for row in _invoices(plan) if period_of(row["key"]) is not None]
+    known: dict[str, set[str]] = defaultdict(set)
+    for opportunity_id, invoice_id in schedules.select("opportunity_id", "invoice_id").drop_nulls().iter_rows():
+        known[opportunity_id].add(invoice_id)
     noted: dict[str, dict[str, NotedPeriod | None]] = defaultdict(dict)
     marked = invoices.filter(pl.col("opportunity_id").is_not_null())
     for invoice_id, opportunity_id, note in marked.select("id", "opportunity_id", "private_note").iter_rows():
@@ -35,7 +41,9 @@ def no_period_is_billed_twice(plan: pl.DataFrame, opportunities: pl.DataFrame, i
         own = noted_period(parse_json(row["payload"]).get("PrivateNote"))
         others = noted[short_id(row["source_id"])]
         stored = (held.get(row["source_id"]) or "").strip()
-        if own is None or None in others.values() or _same(own, others) or (stored and stored not in others):
+        unknown = {invoice_id for invoice_id, note in others.items() if note is None} - known[row["source_id"]]
+        foreign = stored and stored not in others and stored not in known[row["source_id"]]
+        if own is None or unknown or _same(own, others) or foreign:
             wrong.append(row["label"])
     text = (
         f"{len(rows)} periods to invoice, none has an invoice."

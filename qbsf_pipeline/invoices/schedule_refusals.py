@@ -53,6 +53,15 @@ def period_billed_twice(numbers: Sequence[str]) -> Reason:
     )
 
 
+def holds_other_invoice(invoice_id: str) -> Reason:
+    """The deal holds the id of an invoice that is none of its periods."""
+    return Reason(
+        "holds_other_invoice",
+        f"The deal holds the invoice id {invoice_id}, which is none of its periods.",
+        "Empty the invoice id on the deal; qbsf writes that of its newest period.",
+    )
+
+
 def invoice_of_no_period(numbers: Sequence[str]) -> Reason:
     """An invoice is the deal's, and none of its periods."""
     return Reason(

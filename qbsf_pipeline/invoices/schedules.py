@@ -271,6 +271,9 @@ class Schedules:
         billed = self._billed(deal["id"], before)
         unremembered = frozenset(billed.invoices) - self._done(deal["id"])
         reasons = (*billed.reasons, *self._billed_otherwise(before, billed, unremembered))
+        stored = (deal["invoice_id"] or "").strip()
+        if stored and stored not in billed.invoices.values():
+            reasons = (*reasons, refusals.holds_other_invoice(stored))
         if reasons:
             return Scheduled(before, reasons, placed=billed.invoices)
         proposal = amend(before, frozenset(billed.days), wanted, self._today)

@@ -209,6 +209,15 @@ def test_a_schedule_whose_deal_is_not_shown_any_more_is_told():
     assert codes(life.plan(date(2026, 12, 20))) == {"deal_not_shown"}
 
 
+def test_a_deal_that_holds_another_invoice_waits_and_a_memo_that_a_person_changed_matters_not():
+    life = Life(world())
+    life.day(date(2026, 11, 20))
+    life.world.invoices[0]["private_note"] = f"Salesforce Opportunity {DEAL}, paid by card"
+    assert life.day(date(2026, 12, 10)) == ["Deal 1 (period 2 of 12): 83.33"]
+    life.world.opportunities[0]["invoice_id"] = "999"
+    assert codes(life.plan(date(2027, 1, 10))) == {"holds_other_invoice"}
+
+
 @pytest.mark.parametrize(
     ("note", "code"),
     [
@@ -356,6 +365,7 @@ def test_a_deal_with_a_primary_quote_is_billed_by_its_lines():
     made = quoted()
     plan = made.plan()
     assert [one["Amount"] for one in payload(plan, "create_invoice")["Line"]] == [Decimal("600.00")]
+    assert "1 line of its primary quote" in plan.writes.get_column("reason")[0]
     opportunities = made.inputs().opportunity
     totals = schedule_checks.quoted_totals(made.inputs().cpq_quote, opportunities, load_rules().cpq)
     assert schedule_checks.totals_equal_the_quotes(plan.writes, totals).open
@@ -383,12 +393,17 @@ def test_the_gate_of_periods_closes_where_one_is_billed_already():
     inputs = life.world.inputs()
 
     def gate(invoices: pl.DataFrame) -> bool:
-        return schedule_checks.no_period_is_billed_twice(plan, inputs.opportunity, invoices).open
+        return schedule_checks.no_period_is_billed_twice(plan, inputs.opportunity, invoices, known).open
+
+    known = life.last.schedules.clear()
 
     assert gate(inputs.invoice)
     assert not gate(inputs.invoice.with_columns(private_note=pl.lit("Billing period 2 (2026-12-10 to 2027-01-09)")))
     assert not gate(inputs.invoice.with_columns(private_note=pl.lit("by hand")))
     assert not gate(inputs.invoice.clear())
+    known = life.last.schedules
+    assert gate(inputs.invoice.clear())
+    assert gate(inputs.invoice.with_columns(private_note=pl.lit("by hand")))
     assert checks.no_deal_is_billed_twice(plan, inputs.opportunity, inputs.invoice).open
     assert schedule_checks.totals_equal_the_schedules(plan, life.last.schedules).open
     wrong = life.last.schedules.with_columns(amount=pl.col("amount") + Decimal("0.01"))
