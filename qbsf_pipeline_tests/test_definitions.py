@@ -94,6 +94,7 @@ PLAN_INPUTS = {
         for name in (
             "customer",
             "invoice",
+            "credit_memo",
             "item",
             "term",
             "class",

@@ -29,7 +29,7 @@
 -- recurring_amount: how much of it is subscriptions
 -- status: what became of it
 -- why: why it is skipped, held, ended or waits, in a sentence
--- invoice_id: its invoice in QuickBooks
+-- invoice_id: its invoice or credit memo in QuickBooks
 -- invoice_number: the number of that
 -- invoiced_on: the date of that
 -- paid: what of the invoice is settled, tax included
@@ -41,7 +41,7 @@ with billed as (
         cast(regexp_extract(key, ':period-(\d+)$', 1) as bigint) as period,
         max(result_id) as invoice_id
     from pipeline.ledger
-    where operation = 'create_invoice' and status = 'done' and regexp_matches(key, ':period-\d+$')
+    where operation in ('create_invoice', 'create_credit_memo') and status = 'done' and regexp_matches(key, ':period-\d+$')
     group by all
 )
 
@@ -61,6 +61,7 @@ select
     s.amount,
     s.recurring_amount,
     case
+        when s.amount < 0 and b.invoice_id is not null then 'credited'
         when i.invoice_id is null and b.invoice_id is not null then 'invoiced'
         when i.invoice_id is null then s.status
         when i.status <> 'live' then 'voided'

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from qbsf_pipeline.state.ledger import LedgerEntry
 
 #: What moves in no mode without a person's word on it.
-ALWAYS_ASKED = frozenset({"change_schedule"})
+ALWAYS_ASKED = frozenset({"change_schedule", "create_credit_memo"})
 
 
 def batch_of(plan_ids: Iterable[str]) -> str:

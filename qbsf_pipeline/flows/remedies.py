@@ -47,6 +47,7 @@ _WHAT: dict[str, str] = {
     "create_customer": "QuickBooks refused to create the customer",
     "create_item": "QuickBooks refused to create the item",
     "create_invoice": "QuickBooks refused the invoice",
+    "create_credit_memo": "QuickBooks refused the credit memo",
     "send_invoice": "The invoice stands in QuickBooks, but it could not be e-mailed",
     "change_schedule": "The billing schedule was changed by something else first",
     "write_back_account": "Salesforce refused to store the customer id on the account",

@@ -13,6 +13,7 @@ from qbsf_pipeline.customers.matching.plan import REVIEWS as CUSTOMER_REVIEWS
 from qbsf_pipeline.customers.matching.remember import remember_links
 from qbsf_pipeline.customers.matching.side_by_side import details_of
 from qbsf_pipeline.customers.matching.tell import tell_reviews
+from qbsf_pipeline.flows.approval import ALWAYS_ASKED
 from qbsf_pipeline.flows.plan_assets import PlanConfig, plan_spec
 from qbsf_pipeline.flows.plans import company_today, company_zone, kept_keys
 from qbsf_pipeline.flows.problems import entries_to_tell, record_link, tell_problems
@@ -68,6 +69,7 @@ _SALESFORCE_INPUTS = (
 _QUICKBOOKS_INPUTS = (
     quickbooks.CUSTOMER,
     quickbooks.INVOICE,
+    quickbooks.CREDIT_MEMO,
     quickbooks.ITEM,
     quickbooks.TERM,
     quickbooks.CLASS,
@@ -152,7 +154,7 @@ def _asked(opened: Doors) -> _Asked:
         matches = read_table(connection, MATCHES)
         questions = read_table(connection, CUSTOMER_REVIEWS)
         agreements = read_table(connection, SCHEDULE_AGREEMENTS).to_dicts()
-        changes = read_table(connection, PLAN).filter(pl.col("operation") == "change_schedule").to_dicts()
+        changes = read_table(connection, PLAN).filter(pl.col("operation").is_in(list(ALWAYS_ASKED))).to_dicts()
     return _Asked(_cases(opened, questions, deals), matches, agreements, changes)
 
 
@@ -202,6 +204,7 @@ def _tell(opened: Doors, outcome: PushOutcome) -> dict[str, int]:
         "customers created": outcome.count("Customer"),
         "items created": outcome.count("Item"),
         "invoices": outcome.count("Invoice"),
+        "credit memos": outcome.count("CreditMemo"),
         "e-mailed": outcome.sent,
         "written back": outcome.written_back,
         "refused": outcome.refused,

@@ -29,6 +29,7 @@ from qbsf_pipeline.settings import GateRules, Rules
 from qbsf_pipeline.warehouse.connection import read_table
 
 PLAN_KEY = dg.AssetKey(["invoices", "plan"])
+_BILLS = ("create_invoice", "create_credit_memo")
 
 
 def no_deal_is_billed_twice(plan: pl.DataFrame, opportunities: pl.DataFrame, invoices: pl.DataFrame) -> GateOutcome:
@@ -62,7 +63,7 @@ def every_invoice_has_a_confirmed_customer(plan: pl.DataFrame, customers: pl.Dat
     known = set(customers.filter(pl.col("active") & ~pl.col("is_deleted")).get_column("id").to_list())
     created = set(plan.filter(pl.col("operation") == "create_customer").get_column("source_id").to_list())
     wrong: list[str] = []
-    rows = plan.filter(pl.col("operation") == "create_invoice")
+    rows = plan.filter(pl.col("operation").is_in(list(_BILLS)))
     for payload, label in rows.select("payload", "label").iter_rows():
         value = str(((parse_json(payload).get("CustomerRef")) or {}).get("value") or "")
         if not (value in known or (value.startswith("$customer:") and value.removeprefix("$customer:") in created)):
@@ -137,7 +138,7 @@ def books_are_open(plan: pl.DataFrame, preferences: pl.DataFrame) -> GateOutcome
     dates = [value for value in preferences.get_column("book_close_date").to_list() if isinstance(value, date)]
     if not dates:
         return GateOutcome("books_are_open", True, "The books have no closing date.")
-    closed = plan.filter((pl.col("operation") == "create_invoice") & (pl.col("txn_date") <= max(dates)))
+    closed = plan.filter(pl.col("operation").is_in(list(_BILLS)) & (pl.col("txn_date") <= max(dates)))
     text = (
         f"No invoice is dated before the books were closed ({max(dates)})."
         if closed.is_empty()
@@ -158,7 +159,7 @@ def currencies_agree(plan: pl.DataFrame, customers: pl.DataFrame, preferences: p
     several = bool(settings and settings[0]["multi_currency"])
     currency_of = dict(customers.select("id", "currency").iter_rows())
     wrong: list[str] = []
-    rows = plan.filter(pl.col("operation") == "create_invoice")
+    rows = plan.filter(pl.col("operation").is_in(list(_BILLS)))
     for payload, currency, label in rows.select("payload", "currency", "label").iter_rows():
         value = str((parse_json(payload).get("CustomerRef") or {}).get("value") or "")
         expected = currency_of.get(value) or home

@@ -15,7 +15,9 @@ from typing import Any
 import polars as pl
 
 from qbsf_pipeline.customers.texts import short_id
+from qbsf_pipeline.invoices.recurring.markers import noted_period
 from qbsf_pipeline.invoices.recurring.schedule import period_of
+from qbsf_pipeline.quickbooks.objects import opportunity_in
 
 FIRST_GENERATION = 1
 
@@ -57,8 +59,10 @@ class BillingHistory:
         ledger: pl.DataFrame,
         generations: pl.DataFrame,
         realm_id: str,
+        credit_memos: pl.DataFrame,
     ) -> None:
-        """Args: columns of ``quickbooks.invoice`` and of :data:`plan.INVOICE_LINKS`, ``LEDGER`` and ``GENERATIONS``."""
+        """Args: columns of ``quickbooks.invoice`` and of :data:`plan.INVOICE_LINKS`, ``LEDGER`` and ``GENERATIONS``, and
+        ``quickbooks.credit_memo``."""
         self._realm_id = realm_id
         known = invoices.sort("created_at", "id", nulls_last=True).select(
             *("id", "doc_number", "opportunity_id", "status", "balance", "email_status", "bill_email", "total", "due_date"),
@@ -69,6 +73,11 @@ class BillingHistory:
         for row in self._invoices.values():
             if row["opportunity_id"]:
                 self._marked[short_id(row["opportunity_id"])].append(row["id"])
+        memos = credit_memos.sort("id").select("id", "doc_number", "total", "remaining", "txn_date", "private_note", "is_deleted")
+        self._memos = {row["id"]: row for row in memos.iter_rows(named=True) if noted_period(row["private_note"]) is not None}
+        self._memos_of: dict[str, list[str]] = defaultdict(list)
+        for row in self._memos.values():
+            self._memos_of[short_id(opportunity_in(row["private_note"]) or "")].append(row["id"])
         self._linked: dict[str, list[str]] = defaultdict(list)
         for opportunity_id, invoice_id in invoice_links.select("opportunity_id", "invoice_id").iter_rows():
             self._linked[short_id(opportunity_id)].append(invoice_id)
@@ -82,7 +91,7 @@ class BillingHistory:
             self._ledger[row["key"]] = LedgerLine(row["status"], row["result_id"], row["error_code"], row["done_on"])
             if row["operation"] == "create_invoice" and row["status"] == "done" and row["opportunity_id"]:
                 self._done[short_id(row["opportunity_id"])].append(row["result_id"])
-            if row["operation"] == "create_invoice":
+            if row["operation"] in ("create_invoice", "create_credit_memo"):
                 number = period_of(row["key"])
                 if number is not None:
                     self._periods[row["key"].rpartition(":")[0]][number] = self._ledger[row["key"]]
@@ -113,6 +122,15 @@ class BillingHistory:
         short = short_id(opportunity_id)
         found = dict.fromkeys([*self._marked.get(short, ()), *self._linked.get(short, ())])
         return {one: (self._invoices.get(one) or {}).get("private_note") for one in found}
+
+    def memo_notes(self, opportunity_id: str) -> dict[str, str | None]:
+        """Private notes of every credit memo that names the deal and a period, by id."""
+        return {one: self._memos[one]["private_note"] for one in self._memos_of.get(short_id(opportunity_id), ())}
+
+    def credit_memo(self, memo_id: str) -> Mapping[str, Any] | None:
+        """Id, doc_number, total, remaining, txn_date, private_note and is_deleted of a credit memo that names a period; ``None``
+        while it was not read."""
+        return self._memos.get(memo_id)
 
     def ledger(self, key: str) -> LedgerLine | None:
         """What the ledger says of a key."""

@@ -43,7 +43,7 @@ from qbsf_pipeline.invoices.schedules import Question, Scheduled, Schedules, pla
 from qbsf_pipeline.invoices.terms import due_date
 from qbsf_pipeline.invoices.validation import Reason
 from qbsf_pipeline.money import format_amount, parse_json, to_cents, to_json
-from qbsf_pipeline.quickbooks.objects import invoice_marker
+from qbsf_pipeline.quickbooks.objects import CREDIT_MEMO, invoice_marker
 from qbsf_pipeline.settings import Rules
 from qbsf_pipeline.state.billing_schedules import AgreedSchedule
 from qbsf_pipeline.warehouse.tables import RATE, Column, TableSchema
@@ -162,6 +162,7 @@ class InvoiceInputs:
     cpq_quote: pl.DataFrame = field(default_factory=CPQ_QUOTE.empty)
     cpq_quote_line: pl.DataFrame = field(default_factory=CPQ_QUOTE_LINE.empty)
     opportunity_line_item_schedule: pl.DataFrame = field(default_factory=REVENUE_SCHEDULE.empty)
+    credit_memo: pl.DataFrame = field(default_factory=CREDIT_MEMO.empty)
     agreed_schedules: Sequence[AgreedSchedule] = ()
     decisions: Mapping[str, str] = field(default_factory=dict)
 
@@ -239,6 +240,7 @@ class _Bill:
         name: "period 3 of 12".
         note: what the invoice says of its period.
         later: whether the deal had an invoice before.
+        credit: whether it is a credit memo; its lines are what is taken off, above zero.
     """
 
     key: str
@@ -248,6 +250,7 @@ class _Bill:
     txn_date: date
     why: str
     later: bool
+    credit: bool = False
 
 
 @dataclass(frozen=True)
@@ -363,7 +366,7 @@ class _Desk:
         self._won = won
         self._company = _Company(inputs, rules)
         self._history = BillingHistory(
-            inputs.invoice, inputs.invoice_links, inputs.ledger, inputs.generations, parameters.realm_id
+            inputs.invoice, inputs.invoice_links, inputs.ledger, inputs.generations, parameters.realm_id, inputs.credit_memo
         )
         self._accounts = {row["id"]: row for row in inputs.account.drop("record", strict=False).iter_rows(named=True)}
         self._matches = {row["account_id"]: row for row in inputs.matches.iter_rows(named=True)}
@@ -520,7 +523,7 @@ class _Desk:
                 reasons += [reason for reason in findings.reasons if reason not in reasons]
             else:
                 sound.append(found)
-                told = bill.key == self._newest_of(deal, scheduled)
+                told = not bill.credit and bill.key == self._newest_of(deal, scheduled)
                 self._take(replace(found, told=told), findings)
         if not reasons:
             self._adopt_periods(deal, scheduled, told=bool(sound))
@@ -565,6 +568,19 @@ class _Desk:
                     later=bool(scheduled.placed),
                 )
             )
+        found += [
+            _Bill(
+                key=period_key(self._history.invoice_key(deal["id"]), period.number),
+                name="credit",
+                note=period_note(period),
+                lines=[replace(line, total=-line.total) for line in deal_lines(period, text)],
+                txn_date=self._parameters.as_of,
+                why=f"The deal became smaller, and periods from {period.span.starts} to {period.span.ends} were billed already",
+                later=True,
+                credit=True,
+            )
+            for period in scheduled.credits
+        ]
         return found
 
     def _newest_of(self, deal: Mapping[str, Any], scheduled: Scheduled) -> str:
@@ -677,6 +693,8 @@ class _Desk:
         if findings.reasons or account is None or customer is None or txn_date is None or currency is None:
             return None
 
+        credit = bill is not None and bill.credit
+        term = term if not credit else None
         due = due_date(term, txn_date) if term is not None else None
         values = {
             "opportunity": texts.clean(deal["name"], one_line=True),
@@ -690,7 +708,7 @@ class _Desk:
             txn_date=txn_date,
             due_date=due,
             term_id=term.term_id if term is not None else None,
-            email=sent_to,
+            email=sent_to if not credit else None,
             currency=currency if company.several_currencies else None,
             document_number="$next" if numbered else None,
             private_note="\n".join(
@@ -1018,10 +1036,13 @@ class _Desk:
         lines = "1 line" if len(sound.lines) == 1 else f"{len(sound.lines)} lines"
         lines += " of its primary quote" if sound.by_quote else ""
         why = bill.why if bill is not None else f"The deal was won on {deal['close_date']} and has no invoice"
+        credit = bill is not None and bill.credit
+        if credit:
+            common["amount"] = -sound.amount
         own = [
             self._row(
-                "create_invoice",
-                "Invoice",
+                "create_credit_memo" if credit else "create_invoice",
+                "CreditMemo" if credit else "Invoice",
                 invoice_key,
                 needs,
                 sound.invoice,
@@ -1030,7 +1051,7 @@ class _Desk:
                 **common,
             )
         ]
-        if self._sends and sound.sent_to is not None:
+        if self._sends and sound.sent_to is not None and not credit:
             own.append(
                 self._row(
                     "send_invoice",

@@ -52,7 +52,9 @@ from qbsf_pipeline.state.ledger import Finished, LedgerEntry, PlannedWrite, Send
 
 logger = logging.getLogger(__name__)
 
-CREATES = ("create_customer", "create_item", "create_invoice")
+CREATES = ("create_customer", "create_item", "create_invoice", "create_credit_memo")
+#: What bills a deal, or takes back what was billed.
+BILLS = ("create_invoice", "create_credit_memo")
 WRITE_BACKS = ("write_back_account", "write_back_opportunity")
 #: Reads of unclear sends look this far before the moment of sending, for clocks that differ.
 CLOCK_TOLERANCE = timedelta(minutes=10)
@@ -138,7 +140,7 @@ def push(context: PushContext, outcome: PushOutcome) -> None:
         if "quickbooks" in outcome.unavailable:
             break
         entries = _runnable(context, operation, outcome)
-        if operation == "create_invoice" and entries:
+        if operation in BILLS and entries:
             # What was planned by the schedule before is planned anew.
             outcome.held += [(entry.key, "its billing schedule was changed") for entry in entries if entry.source_id in changed]
             entries = [entry for entry in entries if entry.source_id not in changed]
@@ -363,8 +365,10 @@ def _settle_unclear(context: PushContext, outcome: PushOutcome) -> None:
         if entry.operation in CREATES:
             by_group.setdefault(entry.group_id or entry.key, []).append(entry)
     try:
-        marked = _invoices_by_marker(context, [entry for entry in unclear if entry.operation == "create_invoice"])
+        invoices = _invoices_by_marker(context, [entry for entry in unclear if entry.operation == "create_invoice"])
+        memos = _memos_by_marker(context, [entry for entry in unclear if entry.operation == "create_credit_memo"])
         for group in by_group.values():
+            marked = memos if group[0].operation == "create_credit_memo" else invoices
             _settle_group(context, sorted(group, key=lambda entry: entry.group_position or 0), marked, outcome)
         _settle_sends(context, [entry for entry in unclear if entry.operation == "send_invoice"], outcome)
     except (ServiceUnavailable, OutcomeUnknown) as error:
@@ -386,12 +390,27 @@ def _invoices_by_marker(context: PushContext, entries: list[LedgerEntry]) -> dic
     earliest = min(entry.sending_at or entry.created_at for entry in entries)
     since = min(earliest, context.read_until or earliest) - CLOCK_TOLERANCE
     pulled = context.pulled_invoices([entry.source_id for entry in entries])
+    return _by_deal((*pulled, *context.quickbooks.invoices_created_since(since)))
+
+
+def _memos_by_marker(context: PushContext, entries: list[LedgerEntry]) -> dict[str, list[dict[str, Any]]]:
+    """The credit memos made since the first of these was sent, by the deal that they name."""
+    if not entries:
+        return {}
+    earliest = min(entry.sending_at or entry.created_at for entry in entries)
+    return _by_deal(
+        context.quickbooks.created_since("CreditMemo", min(earliest, context.read_until or earliest) - CLOCK_TOLERANCE)
+    )
+
+
+def _by_deal(records: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Invoices or credit memos by the deal that their note names: its id of 15 characters."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for invoice in (*pulled, *context.quickbooks.invoices_created_since(since)):
-        opportunity_id = opportunity_in(invoice.get("PrivateNote") or "")
+    for record in records:
+        opportunity_id = opportunity_in(record.get("PrivateNote") or "")
         if opportunity_id is not None:
-            found.setdefault(opportunity_id[:15], {})[str(invoice["Id"])] = invoice
-    return {short_id: list(invoices.values()) for short_id, invoices in found.items()}
+            found.setdefault(opportunity_id[:15], {})[str(record["Id"])] = record
+    return {short_id: list(own.values()) for short_id, own in found.items()}
 
 
 def _settle_group(
@@ -416,7 +435,7 @@ def _settle_group(
         return
     whole_group_lost = len(lost) == len(context.state.ledger.group(group[0].group_id)) if group[0].group_id else True
     # A deal that was changed meanwhile is not billed as it was: nothing is repeated, and it is planned anew after the wait.
-    unchanged = _still_true(context, lost, outcome) if lost[0].operation == "create_invoice" else lost
+    unchanged = _still_true(context, lost, outcome) if lost[0].operation in BILLS else lost
     if whole_group_lost and len(unchanged) == len(lost):
         items = [BatchItem(str(entry.group_position), "create", entry.target_object, entry.sent_body or "") for entry in lost]
         by_bid = {str(entry.group_position): entry for entry in lost}
@@ -435,12 +454,13 @@ def _settle_group(
 def _find_created(
     context: PushContext, entry: LedgerEntry, marked: dict[str, list[dict[str, Any]]], outcome: PushOutcome
 ) -> dict[str, Any] | None:
-    if entry.operation == "create_invoice":
+    if entry.operation in BILLS:
         invoices = _of_period(entry, marked.get(entry.source_id[:15], []))
         if len(invoices) > 1:
             numbers = ", ".join(str(invoice.get("DocNumber") or invoice["Id"]) for invoice in invoices)
             what = "deal" if period_of(entry.key) is None else "period of the deal"
-            text = f"QuickBooks holds more than one invoice of this {what} ({numbers}). Void all but one in QuickBooks."
+            document = "invoice" if entry.operation == "create_invoice" else "credit memo"
+            text = f"QuickBooks holds more than one {document} of this {what} ({numbers}). Void all but one in QuickBooks."
             context.state.ledger.bury(entry.key, "duplicate_invoice", text, context.clock())
             outcome.refused += 1
             return None

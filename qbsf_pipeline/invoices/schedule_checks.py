@@ -112,12 +112,14 @@ def quoted_totals(quotes: pl.DataFrame, opportunities: pl.DataFrame, rules: CpqR
 
 
 def _invoices(plan: pl.DataFrame) -> list[dict[str, str]]:
-    found = plan.filter(pl.col("operation") == "create_invoice").select("key", "source_id", "label", "payload")
-    return found.to_dicts()
+    found = plan.filter(pl.col("operation").is_in(["create_invoice", "create_credit_memo"]))
+    return found.select("operation", "key", "source_id", "label", "payload").to_dicts()
 
 
 def _total(row: Mapping[str, str]) -> Decimal:
-    return sum((Decimal(str(line["Amount"])) for line in parse_json(row["payload"])["Line"]), Decimal(0))
+    """What the lines come to; below zero for a credit memo."""
+    total = sum((Decimal(str(line["Amount"])) for line in parse_json(row["payload"])["Line"]), Decimal(0))
+    return total if row["operation"] == "create_invoice" else -total
 
 
 def _same(own: NotedPeriod, others: Mapping[str, NotedPeriod | None]) -> bool:

@@ -37,7 +37,7 @@ def question_messages(rows: Sequence[Mapping[str, Any]], channel: str, deal_link
     """One message for each change of a schedule that a person has to approve; the same question is asked once.
 
     Args:
-        rows: of the plan, those of the operation change_schedule.
+        rows: of the plan, those that are always asked about: change_schedule, create_credit_memo.
         deal_links: by opportunity_id.
     """
     return [

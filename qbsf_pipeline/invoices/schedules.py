@@ -71,6 +71,7 @@ class Scheduled:
         schedule: as it counts now; ``None`` where reasons keep it from being known.
         reasons: what stands against billing any of it.
         bill: what is billed now.
+        credits: differences below zero: credit memos that a person approves.
         placed: numbers of periods that have an invoice, and its id; ``None`` while an answer is looked for.
         agreement: what is to be remembered.
         question: what a person is asked.
@@ -80,6 +81,7 @@ class Scheduled:
     schedule: BillingSchedule | None
     reasons: tuple[Reason, ...] = ()
     bill: tuple[DuePeriod, ...] = ()
+    credits: tuple[BillingPeriod, ...] = ()
     placed: Mapping[int, str | None] = field(default_factory=dict)
     agreement: Agreement | None = None
     question: Question | None = None
@@ -229,7 +231,7 @@ class Schedules:
         agreement = Agreement(agreed, deal)
         question = self._missed(agreed, wanted, due)
         rows = self._rows(deal, wanted, billed, due, [agreed], None)
-        return Scheduled(wanted, (), due.bill, billed.invoices, agreement, question, rows)
+        return Scheduled(wanted, (), due.bill, due.credits, billed.invoices, agreement, question, rows)
 
     def _waiting(self, deal: Mapping[str, Any], versions: Sequence[AgreedSchedule], reasons: tuple[Reason, ...]) -> Scheduled:
         """A deal that cannot be understood any more: nothing of its schedule is billed, and all of it stays to be seen."""
@@ -295,7 +297,8 @@ class Schedules:
         question = question or self._missed(newest, schedule, due)
         rows = self._rows(deal, schedule, billed, due, [*versions, *([newest] if agreement else [])], None)
         rows = _held(rows, held, "A change of the deal waits for a person.")
-        return Scheduled(schedule, (), bill, billed.invoices, agreement, question, rows)
+        credits = tuple(one for one in due.credits if one.number not in held)
+        return Scheduled(schedule, (), bill, credits, billed.invoices, agreement, question, rows)
 
     def _asked(self, agreed: AgreedSchedule, version: int, before: BillingSchedule, proposal: Proposal) -> Question:
         """A change as a question. A difference falls due on the day of the answer, so its day is no part of what is asked."""
@@ -310,14 +313,10 @@ class Schedules:
             )
             for one in proposal.schedule.periods
         ]
-        told = proposal.sentence
-        if proposal.credit:
-            amount = format_amount(proposal.credit, before.currency).strip()
-            told = f"{told} Make the credit memo over {amount} in QuickBooks by hand."
         return Question(
             key=_question_key(agreed, f"{version}:{_hash(repr((proposal.kind, proposal.schedule.status, content)))}"),
             agreed=agreed,
-            sentence=told,
+            sentence=proposal.sentence,
             amount=sum_of([proposal.schedule.total, -before.total]),
             currency=before.currency,
         )
@@ -351,7 +350,7 @@ class Schedules:
                 days[number], invoices[number] = line.done_on, line.result_id
             elif line.status == "sending":
                 days[number] = invoices[number] = None
-        notes = self._history.notes(opportunity_id)
+        notes = self._history.notes(opportunity_id) | self._history.memo_notes(opportunity_id)
         by_note = markers.placed_by_note(schedule, notes)
         own = {one for one in invoices.values() if one is not None}
         rivals = list(by_note.rivals)
@@ -377,6 +376,13 @@ class Schedules:
         was made."""
         found = []
         for period in (one for one in schedule.periods if one.number in unremembered):
+            if period.amount < 0:
+                memo = self._history.credit_memo(billed.invoices.get(period.number) or "")
+                if memo is not None and not memo["is_deleted"] and memo["total"] != -period.amount:
+                    number = str(memo["doc_number"] or f"id {memo['id']}")
+                    total = -(memo["total"] or Decimal(0))
+                    found.append(refusals.billed_otherwise(number, total, period.amount, schedule.currency, period.span.starts))
+                continue
             invoice = self._history.invoice(billed.invoices.get(period.number) or "")
             if invoice is None or invoice["status"] != "live" or invoice["total"] is None:
                 continue
@@ -396,8 +402,12 @@ class Schedules:
         agreement: Agreement | None,
     ) -> tuple[Mapping[str, Any], ...]:
         told = [*versions, *([agreement.agreed] if agreement is not None else [])]
-        invoices = {number: self._invoice(invoice_id) for number, invoice_id in billed.invoices.items()}
         known = {one.number for one in schedule.periods}
+        credits = {one.number for one in schedule.periods if one.amount < 0}
+        invoices = {
+            number: self._memo(document_id) if number in credits else self._invoice(document_id)
+            for number, document_id in billed.invoices.items()
+        }
         return tuple(
             schedule_rows(
                 schedule,
@@ -407,6 +417,14 @@ class Schedules:
                 _ended(told),
             )
         )
+
+    def _memo(self, memo_id: str | None) -> PeriodInvoice:
+        found = self._history.credit_memo(memo_id) if memo_id is not None else None
+        nothing = Decimal("0.00")
+        if found is None:
+            return PeriodInvoice(memo_id, None, None, "live", nothing, nothing)
+        status = "deleted" if found["is_deleted"] else "live"
+        return PeriodInvoice(found["id"], found["doc_number"], found["txn_date"], status, nothing, nothing)
 
     def _invoice(self, invoice_id: str | None) -> PeriodInvoice:
         found = self._history.invoice(invoice_id) if invoice_id is not None else None

@@ -305,7 +305,11 @@ class QuickBooksClient:
 
     def invoices_created_since(self, instant: datetime) -> list[dict[str, Any]]:
         """Invoices created at or after an instant: to find, by its marker, what a lost answer may have created."""
-        return self.query("Invoice", f"MetaData.CreateTime >= '{instant_literal(instant)}'")
+        return self.created_since("Invoice", instant)
+
+    def created_since(self, entity: str, instant: datetime) -> list[dict[str, Any]]:
+        """Transactions of one kind created at or after an instant."""
+        return self.query(entity, f"MetaData.CreateTime >= '{instant_literal(instant)}'")
 
     def find_by_name(self, name: str) -> list[tuple[str, dict[str, Any]]]:
         """(entity, object) of every customer, vendor and employee with this DisplayName, inactive ones included."""

@@ -220,6 +220,7 @@ class World:
     ledger: list[dict[str, Any]] = field(default_factory=list)
     invoice_links: list[dict[str, Any]] = field(default_factory=list)
     generations: list[dict[str, Any]] = field(default_factory=list)
+    credit_memos: list[dict[str, Any]] = field(default_factory=list)
     quotes: list[dict[str, Any]] = field(default_factory=list)
     quote_lines: list[dict[str, Any]] = field(default_factory=list)
     agreed: list[AgreedSchedule] = field(default_factory=list)
@@ -264,6 +265,7 @@ class World:
             ledger=state_frame(LEDGER, self.ledger),
             invoice_links=state_frame(INVOICE_LINKS, self.invoice_links),
             generations=state_frame(GENERATIONS, self.generations),
+            credit_memo=frame(quickbooks.CREDIT_MEMO, self.credit_memos),
             cpq_quote=frame(CPQ_QUOTE, self.quotes),
             cpq_quote_line=frame(CPQ_QUOTE_LINE, self.quote_lines),
             agreed_schedules=tuple(self.agreed),

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from qbsf_pipeline.flows.approval import ALWAYS_ASKED
 from qbsf_pipeline.invoices import checks, schedule_checks
 from qbsf_pipeline.invoices.plan import InvoicePlan
 from qbsf_pipeline.invoices.recurring import kept
@@ -297,14 +298,43 @@ def test_a_rejected_change_leaves_the_schedule_as_it_was():
     assert life.day(date(2026, 12, 20)) == ["Deal 1 (period 2 of 12): 83.33"]
 
 
-def test_a_smaller_deal_proposes_a_credit_that_a_person_makes():
+def credited() -> Life:
+    """A deal that became smaller once its first period was billed; the change is approved, the credit memo is not."""
     life = Life(world())
     life.day(date(2026, 11, 20))
     life.change("120.00")
-    reason = life.answer(date(2026, 12, 20), "approved")
-    assert "Make the credit memo over 73.37 USD in QuickBooks by hand." in reason
+    assert "73.37 USD is to be credited" in life.answer(date(2026, 12, 20), "approved")
     assert life.day(date(2026, 12, 20)) == ["Deal 1 (period 2 of 12): 10.00"]
-    assert "credit_proposed" in status_of(life.last).values()
+    return life
+
+
+def test_a_smaller_deal_proposes_a_credit_memo_that_waits_for_a_person() -> None:
+    life = credited()
+    plan = life.plan(date(2026, 12, 21))
+    assert operations(plan) == ["create_credit_memo", "write_back_account"]
+    row = plan.writes.row(0, named=True)
+    assert (row["operation"], row["target_object"], row["amount"]) == ("create_credit_memo", "CreditMemo", Decimal("-73.37"))
+    body = parse_json(row["payload"])
+    assert [one["Amount"] for one in body["Line"]] == [Decimal("73.37")]
+    assert not {"DueDate", "SalesTermRef", "BillEmail"} & set(body)
+    assert "credit_proposed" in status_of(plan).values()
+    assert schedule_checks.totals_equal_the_schedules(plan.writes, plan.schedules).open
+    assert row["operation"] in ALWAYS_ASKED
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+def test_a_credit_memo_is_made_once_also_where_only_its_note_tells(remembered: bool) -> None:
+    life = credited()
+    row = life.plan(date(2026, 12, 21)).writes.row(0, named=True)
+    note, total = parse_json(row["payload"])["PrivateNote"], Decimal("73.37")
+    life.world.credit_memos = [{"id": "900", "total": total, "private_note": note, "txn_date": date(2026, 12, 21)}]
+    if remembered:
+        life.world.ledger.append(ledger_line(row["key"], "done", row["operation"], opportunity_id=DEAL, result_id="900"))
+    plan = life.plan(date(2026, 12, 22))
+    assert operations(plan) == []
+    assert "credited" in status_of(plan).values()
+    life.world.credit_memos[0]["total"] = Decimal("1.00")
+    assert codes(life.plan(date(2026, 12, 22))) == (set() if remembered else {"period_billed_otherwise"})
 
 
 @pytest.mark.parametrize(
