@@ -33,7 +33,8 @@ _READ_BACK_DAYS = 1
 
 def decided(facts: pl.DataFrame, inputs: ReconciliationInputs, rules: ReconciliationRules, as_of: date) -> pl.DataFrame:
     """``facts`` with class, cause, acts, since, and what the sentences need: billed, gap (value less billed), rounding,
-    outcome, detail, refusals, remedy, claimed (deals that claim the same invoice), likely_deal, likely_deal_on, rate (units of
+    outcome, detail, refusals, remedy, claimed (deals that claim the same invoice), likely_deal, likely_deal_on,
+    class_before_credit (of a credited case in months without a credit memo; null where that is its own class), rate (units of
     the other currency for one of the deal's), converted (what is billed in it, in the deal's).
 
     Args:
@@ -46,7 +47,7 @@ def decided(facts: pl.DataFrame, inputs: ReconciliationInputs, rules: Reconcilia
     known = known.with_columns(_class(inputs.go_live, rules))
     known = known.with_columns(_cause(rules))
     known = _with_likely_deals(known, inputs)
-    return known.with_columns(_acts(rules, as_of), _since())
+    return known.with_columns(_acts(rules, as_of), _since(), _class_before_credit())
 
 
 def _with_amounts(facts: pl.DataFrame, rules: ReconciliationRules) -> pl.DataFrame:
@@ -291,6 +292,18 @@ def _cause(rules: ReconciliationRules) -> pl.Expr:
         .then(pl.lit("billed_more"))
     )
     return cause.alias("cause")
+
+
+def _class_before_credit() -> pl.Expr:
+    """A credit memo explains its own month. Where the deal was won in one month and invoiced in another, that is timing."""
+    is_whole = pl.col("opportunity_id").is_not_null() & (pl.col("before_credit").abs() <= pl.col("tolerance"))
+    timing = (
+        pl.when(pl.col("first_on").dt.month_start() < pl.col("deal_month"))
+        .then(pl.lit(c.INVOICED_IN_ADVANCE))
+        .when(pl.col("last_on").dt.month_start() > pl.col("deal_month"))
+        .then(pl.lit(c.INVOICED_LATER))
+    )
+    return pl.when((pl.col("class") == c.CREDITED) & is_whole).then(timing).alias("class_before_credit")
 
 
 def _line_cause() -> pl.Expr:

@@ -3,7 +3,8 @@
 A case is put together in :mod:`.cases`, looked at in :mod:`.facts`, gets its class in :mod:`.deciding` by the rules of
 :mod:`.classes`, and its words in :mod:`.wording`. Here its amounts are laid out over the months and currencies in which its
 documents are. A case has one class, in all of its months: what is known today decides, so that the same records and the same
-day give the same report whatever months are asked for and in whatever order the records come.
+day give the same report whatever months are asked for and in whatever order the records come. Only a credit memo explains
+nothing in a month in which it is not: there the class is that of the deal and its invoices.
 
 Each currency has its own rows. A deal in one currency with an invoice in another is one case with a row in each: won in one,
 invoiced in the other, so that the arithmetic of each currency closes by itself and no rate is part of a sum.
@@ -35,7 +36,7 @@ __all__ = ["SHOWN", "Links", "Reconciliation", "reconcile"]
 SHOWN = (
     *("case", "currency", "class", "opportunity_id", "deal", "owner_id", "owner", "account_id", "account", "customer_id"),
     *("customer", "closed_on", "invoiced_on", "invoice_ids", "numbers", "value", "billed", "other_currency", "other_billed"),
-    *("cause", "explanation", "acts", "since", "first_invoice_id", "credit_memo_id"),
+    *("cause", "explanation", "acts", "since", "first_invoice_id", "credit_memo_id", "class_before_credit"),
 )
 
 
@@ -75,7 +76,9 @@ def reconcile(
     looked_at, settled = (frame.join(wanted, on="case", how="semi", maintain_order="left") for frame in (classified, settled))
     worded = pl.concat(
         [
-            _named(settled.with_columns(explanation=matched_text("numbers")), inputs).select(SHOWN),
+            _named(
+                settled.with_columns(explanation=matched_text("numbers"), class_before_credit=pl.lit(None, pl.String)), inputs
+            ).select(SHOWN),
             _shown(explained(_named(looked_at, inputs), inputs.go_live, inputs.held)),
         ],
         how="vertical_relaxed",
@@ -90,8 +93,8 @@ def reconcile(
 
 
 def _rows(cases: Cases, months: Sequence[date] | None) -> pl.DataFrame:
-    """case, month, currency, won, invoiced, deals, invoices: a row where a case has a document in a month, whether it counts or
-    not. A deal that is not won any more has no month of its own."""
+    """case, month, currency, won, invoiced, deals, invoices, memos: a row where a case has a document in a month, whether it
+    counts or not. A deal that is not won any more has no month of its own."""
     documents = cases.documents.lazy().filter(pl.col("counts") | (pl.col("kind") != "deal"))
     if months is not None:
         wanted = sorted({month.replace(day=1) for month in months})
@@ -107,9 +110,10 @@ def _rows(cases: Cases, months: Sequence[date] | None) -> pl.DataFrame:
             invoiced=pl.when(~is_deal & counts).then("amount").otherwise(nothing),
             deals=(is_deal & counts).cast(pl.Int64),
             invoices=((pl.col("kind") == "invoice") & counts).cast(pl.Int64),
+            memos=(pl.col("kind") == "credit_memo").cast(pl.Int64),
         )
         .group_by("case", "month", "currency")
-        .agg(pl.col("won", "invoiced", "deals", "invoices").sum())
+        .agg(pl.col("won", "invoiced", "deals", "invoices", "memos").sum())
         .collect()
     )
 
@@ -161,9 +165,17 @@ def _cases(rows: pl.DataFrame, worded: pl.DataFrame, links: Links) -> pl.DataFra
         _link(links.invoice, "first_invoice_id").alias("invoice_link"),
     )
     positions = pl.col("class").replace_strict(c.POSITIONS, return_dtype=pl.Int64)
+    # Where deal and invoice are of one month, and only the credit memo of another, nothing differs.
+    without_memo = pl.when(difference == 0).then(pl.lit(c.MATCHED)).otherwise("class_before_credit")
     table = (
         rows.lazy()
         .join(shown, on="case", how="inner")
+        .with_columns(
+            pl.when((pl.col("class") == c.CREDITED) & (pl.col("memos") == 0) & pl.col("opportunity_id").is_not_null())
+            .then(pl.coalesce(without_memo, "class"))
+            .otherwise("class")
+            .alias("class")
+        )
         .with_columns(
             pl.when(own & pl.col("opportunity_id").is_not_null()).then("value").alias("deal_amount"),
             pl.when(own).then("billed").otherwise(elsewhere).alias("billed"),

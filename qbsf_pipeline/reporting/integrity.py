@@ -222,6 +222,13 @@ def look_again(connection: duckdb.DuckDBPyConnection, statements: Sequence[State
     return news
 
 
+def standing(connection: duckdb.DuckDBPyConnection) -> list[Finding]:
+    """What was found the last time of every table, also of those that stayed as they were; without the records."""
+    ensure_table(connection, TABLE_CHECKS)
+    found = read_table(connection, TABLE_CHECKS).sort("table_name", "check_name")
+    return [Finding(row["table_name"], row["check_name"], row["broken"], row["finding"]) for row in found.iter_rows(named=True)]
+
+
 def _made_from(statement: Statement, made: Mapping[str, str]) -> str | None:
     """What the table and those that it points to were made from; None where it was never made."""
     if statement.name not in made:

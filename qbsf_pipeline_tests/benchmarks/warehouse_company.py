@@ -13,7 +13,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from itertools import batched
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +50,7 @@ def state_of(folder: Path) -> State:
 
 def make_company(folder: Path, deals: int) -> None:
     """Fill ``folder`` with a company of so many deals."""
-    with warehouse_of(folder).transaction() as connection:
+    with warehouse_of(folder).connection() as connection:
         connection.execute(_base(deals))
         connection.execute(_documents(deals))
         connection.execute(_money(deals))
@@ -59,13 +58,7 @@ def make_company(folder: Path, deals: int) -> None:
             ensure_table(connection, table)
             connection.execute(f"INSERT INTO {table.qualified_name} BY NAME {select}")
         _marks(connection)
-        for name in ("base", "documents", "money"):
-            connection.execute(f"CREATE TABLE generated_{name} AS FROM {name}")
-    with warehouse_of(folder).connection() as connection:
         _write_ledger(connection, state_of(folder))
-    with warehouse_of(folder).transaction() as connection:
-        for name in ("base", "documents", "money"):
-            connection.execute(f"DROP TABLE generated_{name}")
 
 
 def _base(deals: int) -> str:
@@ -195,9 +188,9 @@ def _salesforce(deals: int) -> Iterator[tuple[TableSchema, str]]:
         customers,
         f"printf('001Qy%010dIAE', k) AS id, 'Account ' || k AS name, printf('005Qy%010dIAE', k % {OWNERS}) AS owner_id, "
         "CASE WHEN k % 10 = 9 THEN 'EUR' ELSE 'USD' END AS currency, 'ap' || k || '@customer.example' AS billing_email, "
-        "'Denver' AS billing_city, 'USA' AS billing_country, CAST(k + 1 AS VARCHAR) AS customer_id, true AS active, k",
+        "'Denver' AS billing_city, 'USA' AS billing_country, CAST(k + 1 AS VARCHAR) AS customer_id, true AS active",
         'printf(\'{"attributes":{"type":"Account"},"Id":"%s","Name":"%s","Industry":"%s"}\', id, name, '
-        "(['Retail','Energy','Banking','Media'])[1 + k % 4])",
+        "(['Retail','Energy','Banking','Media'])[1 + ascii(substr(id, 15, 1)) % 4])",
     )
     yield _named(
         salesforce.USER,
@@ -220,6 +213,13 @@ def _salesforce(deals: int) -> Iterator[tuple[TableSchema, str]]:
         2,
         "CAST(k AS VARCHAR) AS id, (['USD','EUR'])[1 + k] AS iso_code, ([1.0, 0.9])[1 + k] AS conversion_rate, true AS is_active",
     )
+    record = (
+        'printf(\'{"attributes":{"type":"Opportunity","url":"/services/data/v66.0/sobjects/Opportunity/%s"},"Id":"%s",'
+        '"Name":"Deal %d","AccountId":"%s","OwnerId":"%s","CloseDate":"%s","IsWon":%s,"IsClosed":true,"Amount":%s,'
+        '"HasOpportunityLineItem":true,"CurrencyIsoCode":"%s","Payment_Terms__c":"Net 30","IsDeleted":false}\', '
+        "b.deal_id, b.deal_id, b.n, b.account_id, b.owner_id, CAST(b.day AS VARCHAR), CAST(b.status = 'won' AS VARCHAR), "
+        f"{_text('b.worth')}, b.currency)"
+    )
     yield (
         salesforce.OPPORTUNITY,
         f"""
@@ -234,20 +234,12 @@ def _salesforce(deals: int) -> Iterator[tuple[TableSchema, str]]:
             d.invoice_id, 'INV-' || d.number AS invoice_number,
             'https://app.qbo.intuit.com/app/invoice?txnId=' || d.invoice_id AS invoice_url,
             CAST(b.day - 45 AS TIMESTAMP) AT TIME ZONE 'UTC' AS created_at,
-            {
-            _raw(
-                "printf('{"
-                '"attributes":{"type":"Opportunity","url":"/services/data/v66.0/sobjects/Opportunity/%s"},"Id":"%s","Name":"Deal %d",'
-                '"AccountId":"%s","OwnerId":"%s","CloseDate":"%s","IsWon":%s,"IsClosed":true,"Amount":%s,'
-                '"HasOpportunityLineItem":true,"CurrencyIsoCode":"%s","Payment_Terms__c":"Net 30","IsDeleted":false}'
-                "', b.deal_id, b.deal_id, b.n, b.account_id, b.owner_id, CAST(b.day AS VARCHAR), CAST(b.status = 'won' AS VARCHAR), "
-                f"{_text('b.worth')}, b.currency)",
-                "b.day + 1",
-                "b.deal_id",
-            )
-        }
+            {_raw(record, "b.day + 1", "b.deal_id")}
         FROM base AS b LEFT JOIN documents AS d ON b.n = d.n AND d.part = 1
         """,
+    )
+    line_record = (
+        '\'{"attributes":{"type":"OpportunityLineItem"},"Id":"\' || line_id || \'","OpportunityId":"\' || deal_id || \'"}\''
     )
     worth = "CASE i WHEN 1 THEN worth // 2 WHEN 2 THEN worth // 4 ELSE worth - worth // 2 - worth // 4 END"
     yield (
@@ -258,13 +250,7 @@ def _salesforce(deals: int) -> Iterator[tuple[TableSchema, str]]:
             'SKU-' || product AS product_code, 'Product ' || product AS name, 'As agreed' AS description, 1 AS quantity,
             {_amount("price")} AS unit_price, {_amount("price")} AS list_price, {_amount("price")} AS total_price,
             {_amount("price")} AS subtotal, i AS sort_order,
-            {
-            _raw(
-                '\'{"attributes":{"type":"OpportunityLineItem"},"Id":"\' || line_id || \'","OpportunityId":"\' || deal_id || \'"}\'',
-                "day",
-                "line_id",
-            )
-        }
+            {_raw(line_record, "day", "line_id")}
         FROM (
             SELECT *, printf('00kQy%09d%dIAE', n, i) AS line_id, (n * 3 + i) % {PRODUCTS} AS product, {worth} AS price
             FROM base CROSS JOIN range(1, 4) AS r(i)
@@ -424,13 +410,12 @@ def _write_ledger(connection: duckdb.DuckDBPyConnection, state: State) -> None:
     """A done write for every invoice that has a deal, but for the last month's parts."""
     found = connection.execute(
         f"SELECT deal_id, account_id, customer, part, invoice_id, number, {_amount('net')} AS amount, currency, txn_date, due_date "
-        "FROM generated_documents WHERE marked ORDER BY number"
+        "FROM documents WHERE marked ORDER BY number"
     )
     names = [column[0] for column in found.description or ()]
-    rows = iter(found.fetchone, None)
     with state.engine.begin() as writing:
-        for batch in batched((dict(zip(names, row, strict=True)) for row in rows), 20_000):
-            writing.execute(insert(ledger), [_write(row) for row in batch])
+        while batch := found.fetchmany(20_000):
+            writing.execute(insert(ledger), [_write(dict(zip(names, row, strict=True))) for row in batch])
 
 
 def _write(row: dict[str, Any]) -> dict[str, Any]:

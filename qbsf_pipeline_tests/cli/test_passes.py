@@ -246,7 +246,7 @@ def test_reporting_tables_tell_what_a_row_and_a_column_is(story: Story) -> None:
     assert comments
     assert all(row["comment"] for row in comments)
     attention = qbsf("query", "SELECT DISTINCT area FROM reporting.pipeline_health ORDER BY 1", "--json").json
-    assert [row["area"] for row in attention] == ["failures", "reviews", "source", "writes"]
+    assert [row["area"] for row in attention] == ["checks", "failures", "reviews", "source", "writes"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qbsf_pipeline import settings
 from qbsf_pipeline.customers.fields import (
     FIELD_NAMES,
     Address,
@@ -218,6 +219,7 @@ def test_a_field_without_an_owner_is_refused(missing, monkeypatch: pytest.Monkey
     else:
         del fields[section]
     monkeypatch.setattr("qbsf_pipeline.settings.tomllib.loads", lambda *_, **__: packaged)
+    settings._rules.cache_clear()  # the packaged rules were read before
     with pytest.raises(ConfigurationError) as error:
         load_rules()
     assert error.value.problems == [f"customers.fields.{missing}: is missing; name its owner, salesforce or quickbooks"]

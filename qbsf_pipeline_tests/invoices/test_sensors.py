@@ -252,12 +252,12 @@ FLOWS = ("invoices", "customers", "payments", "aging")
 @pytest.mark.parametrize(
     ("mode", "sensors", "schedules"),
     [
-        ("dry_run", {"sync_sensor"}, {"full_pull", "forget_old_runs", "morning_aging"}),
+        ("dry_run", {"sync_sensor"}, {"full_pull", "forget_old_runs", "month_end", "morning_aging"}),
         *(
             (
                 mode,
                 {"sync_sensor", "failed_run_sensor", "messages_sensor", *(f"push_{flow}_sensor" for flow in FLOWS)},
-                {"full_pull", "forget_old_runs", "morning_aging", *(f"sweep_{flow}" for flow in FLOWS)},
+                {"full_pull", "forget_old_runs", "month_end", "morning_aging", *(f"sweep_{flow}" for flow in FLOWS)},
             )
             for mode in ("sandbox", "approve", "live")
         ),

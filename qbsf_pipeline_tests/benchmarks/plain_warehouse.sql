@@ -1,0 +1,2 @@
+-- part: nothing
+select 1;
