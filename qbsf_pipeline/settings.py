@@ -617,6 +617,7 @@ class ReconciliationRules(_Section):
         grace_days: days after the close date until an invoice is expected where nothing is known of the deal.
         late_after_days: days from the close date to an invoice of a later month from which it is called late.
         partly_invoiced_days: days after the last part was invoiced until somebody is asked about the rest.
+        look_back_months: a report names what is still open of so many months before it; 0 for none.
         fee_items: names of QuickBooks items that are fees, compared without case.
         deposit_words: words in a line's item or description that tell a deposit, compared without case.
     """
@@ -629,6 +630,7 @@ class ReconciliationRules(_Section):
     grace_days: Annotated[int, Field(ge=0, le=365)]
     late_after_days: Annotated[int, Field(ge=0, le=365)]
     partly_invoiced_days: Annotated[int, Field(ge=0, le=3650)]
+    look_back_months: Annotated[int, Field(ge=0, le=12)]
     fee_items: list[Text]
     deposit_words: list[Text]
 

@@ -18,10 +18,16 @@ PURE_MODULES = {
     "cleansing": "billing contact_details duplicates findings places records references score wording written_values",
     "customers": "circumstances conversions deciding fields meanings payloads terms texts",
     "flows": "approval messages plans remedies",
-    "invoices": "bill_to history items lines messages payloads terms validation",
+    "invoices": (
+        "bill_to history items lines messages payloads schedule_messages schedule_refusals schedule_tables schedules terms validation"
+    ),
     "payments": "changes documents fingerprints inputs keys messages settling stages tables telling",
     "receivables": "applications deals identities owed status tables",
-    "reconciliation": "cases chart classes deciding facts inputs line_facts page sections settled tables wording",
+    "reconciliation": (
+        "cases chart classes closing deciding decisions facts inputs line_facts messages months packing page places report "
+        "sections settled still_open tables wording"
+    ),
+    "reporting": "heads",
 }
 PURE = (
     *PACKAGE.rglob("plan.py"),

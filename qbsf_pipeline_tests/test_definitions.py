@@ -37,7 +37,7 @@ GROUPS = {"salesforce", "quickbooks", "receivables", *FLOW_GROUPS, "reconciliati
 RECEIVABLES = {f"receivables/{name}" for name in ("applications", "unapplied", "invoices", "contested")}
 PAYMENTS = {f"payments/{name}" for name in ("plan", "deals", "events", "refusals")}
 AGING = {f"aging/{name}" for name in ("plan", "invoices", "deals", "crossings", "reminders", "tasks", "totals", "refusals")}
-MONTH_END = {f"reconciliation/{name}" for name in ("cases", "documents", "bridge", "totals", "report")}
+MONTH_END = {f"reconciliation/{name}" for name in ("cases", "documents", "bridge", "totals", "still_open", "report")}
 SCHEDULES = ("invoices/billing_schedules", "invoices/billing_schedule_lines", "invoices/schedule_agreements")
 OWN = {
     *MONTH_END,

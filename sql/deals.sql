@@ -73,7 +73,8 @@ billed as (
         sum(paid) filter (where status = 'live') as paid,
         sum(open) filter (where status = 'live') as open,
         case
-            when count(*) filter (where status = 'live') > 1 then string_agg(number, ', ') filter (where status = 'live')
+            when count(*) filter (where status = 'live') > 1
+                then string_agg(number, ', ' order by invoiced_on, invoice_id) filter (where status = 'live')
             else max(number) filter (where status = 'live')
         end as numbers
     from reporting.invoices

@@ -83,7 +83,8 @@ select
     u.name as owner
 from receivables.applications as a
 left join receivables.invoices as i on a.invoice_id = i.invoice_id
-left join rates as r on a.source_type = 'payment' and a.source_id = r.id
+-- The kind stands in the key: as a condition of its own it makes DuckDB compare every row with every other.
+left join rates as r on case when a.source_type = 'payment' then a.source_id end = r.id
 left join reporting.customer_records as c on coalesce(i.customer_id, a.customer_id) = c.record_id
 left join salesforce.opportunity as o on i.opportunity_id = o.id
 left join salesforce.user as u on o.owner_id = u.id

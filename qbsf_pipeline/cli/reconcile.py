@@ -20,6 +20,7 @@ from qbsf_pipeline.reconciliation.months import key_of, month_of, title_of
 from qbsf_pipeline.reconciliation.places import reports_folder
 from qbsf_pipeline.reconciliation.producing import Produced, newest_of, report_of, write_files
 from qbsf_pipeline.reconciliation.report import Report
+from qbsf_pipeline.reconciliation.still_open import largest, told
 from qbsf_pipeline.settings import Settings, load_settings
 from qbsf_pipeline.state.database import State
 from qbsf_pipeline.state.month_end_reports import KeptReport, UnknownReport
@@ -31,6 +32,8 @@ app = typer.Typer(
 #: What the exit code means (as of ``qbsf sync``): nothing is unexplained; the run failed; differences are unexplained.
 EXPLAINED, FAILED, SOME_UNEXPLAINED = 0, 1, 3
 _MOST_SHOWN = 20
+#: Differences of earlier months that the terminal names; workbook, page and --json have all.
+_MOST_CARRIED = 5
 
 Month = Annotated[str, typer.Option("--month", metavar="MONTH", help="Such as 2026-03.")]
 By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who decides; else the user of this machine.")]
@@ -230,6 +233,7 @@ def report_as_json(produced: Produced) -> dict[str, Any]:
         "totals": _rows(report.totals.sort("currency")),
         "bridge": _rows(report.bridge.sort("currency", "position")),
         "differences": _rows(most_urgent(report.cases)),
+        "still_open": _rows(most_urgent(report.carried)),
         "changes": _rows(report.changes),
         "unexplained": unexplained_of(report.cases).height,
         "workbook": str(produced.workbook),
@@ -251,6 +255,7 @@ def show_report(produced: Produced) -> None:
     for row in report.totals.sort("currency").iter_rows(named=True):
         _show_bridge(report, row)
     _show_differences(report)
+    _show_carried(report)
     table(
         "Changes since the month was closed",
         ("Case", "Deal", "Change", "What"),
@@ -302,6 +307,31 @@ def _show_differences(report: Report) -> None:
     )
 
 
+def _show_carried(report: Report) -> None:
+    if report.carried.is_empty():
+        return
+    shown = largest(report.carried, _MOST_CARRIED)
+    table(
+        f"Still open from earlier months, in no figure above: {told(report.carried)}"
+        + (f"; the {shown.height} largest" if shown.height < report.carried.height else ""),
+        ("Month", "Case", "Record", "Difference", "Class", "Who acts", "Since", "Why"),
+        (
+            (
+                key_of(row["month"]),
+                row["case_key"],
+                _record(row),
+                format_amount(row["difference"], row["currency"]),
+                _words(row["class"]),
+                row["acts"],
+                row["since"],
+                row["explanation"],
+            )
+            for row in shown.iter_rows(named=True)
+        ),
+        right=("Difference",),
+    )
+
+
 def _tell(produced: Produced, *, json: bool) -> None:
     if json:
         print_json(report_as_json(produced))
@@ -333,8 +363,8 @@ def _chosen(state: State, month: date, report: str | None, until: date | None) -
 
 def _must_have_begun(month: date, today: date | None) -> None:
     # Where the company's time zone is ahead of this machine's, its month has begun before ours.
-    latest = today or (datetime.now(UTC) + timedelta(hours=14)).date()
-    if month > latest:
+    latest = (datetime.now(UTC) + timedelta(hours=14)).date()
+    if month > min(latest, today or latest):
         raise ConfigurationError([f"--month: {title_of(month)} has not begun"])
 
 

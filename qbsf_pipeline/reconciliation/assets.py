@@ -21,7 +21,8 @@ from qbsf_pipeline.reconciliation.plan import reconcile
 from qbsf_pipeline.reconciliation.producing import MonthFigures, Produced, produce
 from qbsf_pipeline.reconciliation.reading import SOURCES, company_of, known_of, read_inputs
 from qbsf_pipeline.reconciliation.report import Report
-from qbsf_pipeline.reconciliation.tables import BRIDGE, CASES, DOCUMENTS, SCHEMA, TOTALS
+from qbsf_pipeline.reconciliation.still_open import as_cases, earlier_months, still_open
+from qbsf_pipeline.reconciliation.tables import BRIDGE, CASES, DOCUMENTS, SCHEMA, STILL_OPEN, TOTALS
 from qbsf_pipeline.reconciliation.tell import tell_month
 from qbsf_pipeline.resources import WAREHOUSE_POOL, Doors, DoorsResource, WarehouseResource
 from qbsf_pipeline.settings import Mode
@@ -37,7 +38,7 @@ warnings.filterwarnings("ignore", message="Parameter `backfill_policy`", categor
 
 FLOW = SCHEMA
 REPORT_KEY = dg.AssetKey([SCHEMA, "report"])
-TABLES = (CASES, DOCUMENTS, BRIDGE, TOTALS)
+TABLES = (CASES, DOCUMENTS, BRIDGE, TOTALS, STILL_OPEN)
 
 #: The running month can be looked at. It begins on Kiritimati: so a partition is there wherever the company's month has begun.
 MONTHS = dg.MonthlyPartitionsDefinition(
@@ -86,7 +87,8 @@ def _spec(table: TableSchema) -> dg.AssetSpec:
 def reconciliation_tables(
     context: dg.AssetExecutionContext, config: ReconcileConfig, doors: DoorsResource, warehouse: WarehouseResource
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """What was won against what was invoiced in the months of this run, every difference with its class."""
+    """What was won against what was invoiced in the months of this run, every difference with its class; and what is still open
+    of the months before them."""
     opened = doors.open(warehouse)
     months = _months(context)
     with step(opened, FLOW, "reconcile", context.run_id) as report:
@@ -97,6 +99,7 @@ def reconciliation_tables(
             "cases": cases.height,
             "differences": differences_of(cases).height,
             "unexplained": cases.filter(~pl.col("explained")).height,
+            "still_open": frames[STILL_OPEN.name].height,
         }
     for table in TABLES:
         frame = frames[table.name]
@@ -169,18 +172,22 @@ def _months(context: dg.AssetExecutionContext) -> list[date]:
 def _reconcile(opened: Doors, months: Sequence[date], as_of: date | None, held: str) -> dict[str, pl.DataFrame]:
     """The tables of month end by name, of these months, written to the warehouse."""
     settings = opened.settings
+    go_live, look_back = settings.environment.qbsf_go_live_date, settings.rules.reconciliation.look_back_months
     known = known_of(opened.state)
+    earlier = earlier_months(months, look_back, go_live, opened.state.month_end_reports.last_computed())
     with opened.warehouse.connection() as connection:
         zone = company_of(connection).zone
-        inputs = read_inputs(connection, known, zone, settings.environment.qbsf_go_live_date, held)
+        inputs = read_inputs(connection, known, zone, go_live, held)
     progress(f"reconciling {_named(months)}: {inputs.deals.height:,} deals, {inputs.invoices.height:,} invoices")
     today = as_of or opened.now().astimezone(zone).date()
     links = Links(
         deal=record_link(opened.salesforce.instance_url, "{id}"),
         invoice=settings.environment.quickbooks_link("invoice", "txnId", "{id}"),
     )
-    found = reconcile(inputs, settings.rules, months, today, links)
-    frames = {table.name: getattr(found, table.name) for table in TABLES}
+    found = reconcile(inputs, settings.rules, [*earlier, *months], today, links)
+    of_run = pl.col("month").is_in(list(months))
+    frames = {table.name: getattr(found, table.name).filter(of_run) for table in TABLES if table is not STILL_OPEN}
+    frames[STILL_OPEN.name] = still_open(found.cases, months, look_back)
     with opened.warehouse.transaction() as connection:
         for table in TABLES:
             replace_months(connection, table, frames[table.name], months)
@@ -197,7 +204,7 @@ def _figures(connection: duckdb.DuckDBPyConnection, month: date) -> MonthFigures
         found = connection.execute(f"SELECT {names} FROM {table.qualified_name} WHERE month = ? ORDER BY {order}", [month]).pl()
         return found.cast(table.polars_schema)
 
-    return MonthFigures(month, rows(TOTALS), rows(BRIDGE), rows(CASES), rows(DOCUMENTS))
+    return MonthFigures(month, rows(TOTALS), rows(BRIDGE), rows(CASES), rows(DOCUMENTS), as_cases(rows(STILL_OPEN)))
 
 
 def _held(context: dg.AssetExecutionContext, opened: Doors) -> str:
@@ -224,6 +231,7 @@ def _metadata(produced: Produced) -> "dict[str, dg.RawMetadataValue]":
         "bridge": dg.MetadataValue.md(_bridge(report)),
         "differences": differences_of(report.cases).height,
         "unexplained": unexplained_of(report.cases).height,
+        "still open from earlier months": report.carried.height,
         "changes since close": report.changes.height,
         "closed": report.closing is not None,
         "preview": preview_of(report.totals),

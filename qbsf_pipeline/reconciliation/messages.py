@@ -14,6 +14,7 @@ from qbsf_pipeline.money import format_amount
 from qbsf_pipeline.reconciliation.decisions import differences_of, most_urgent, unexplained_of
 from qbsf_pipeline.reconciliation.months import key_of, title_of
 from qbsf_pipeline.reconciliation.report import Report
+from qbsf_pipeline.reconciliation.still_open import told
 from qbsf_pipeline.slack.blocks import escape, link
 from qbsf_pipeline.state.outbox import Message
 
@@ -26,7 +27,8 @@ _LONGEST_EXPLANATION = 400
 def summary_messages(
     report: Report, titles: Mapping[str, str], today: date, places: Mapping[str, str], report_link: str, channel: str
 ) -> list[Message]:
-    """Totals by currency, how much is unexplained, and the five differences to look at first. Told once for each content.
+    """Totals by currency, how much is unexplained, how much of earlier months is still open, and the five differences to look at
+    first. Told once for each content.
 
     Args:
         titles: title of each class by its code.
@@ -42,6 +44,8 @@ def summary_messages(
     if report.totals.is_empty():
         lines.append("No deal was won and nothing was invoiced.")
     lines.append(_verdict(report, unexplained))
+    if not report.carried.is_empty():
+        lines.append(f":hourglass: still open from earlier months: {told(report.carried)}")
     if report.closing is not None:
         lines.append(_closed(report))
     standing = report.cases.filter(pl.col("accepted_by").is_null())
@@ -128,6 +132,8 @@ def _digest(report: Report, named: pl.DataFrame) -> str:
         str(report.closing),
         str(report.changes.drop("explanation").rows()),
     ]
+    if not report.carried.is_empty():
+        said.append(told(report.carried))
     return hashlib.sha256("|".join(said).encode("utf-8", "replace")).hexdigest()[:16]
 
 

@@ -21,7 +21,10 @@ _FRAMES = {
     "cases": REPORT_CASES,
     "documents": DOCUMENTS.polars_schema,
     "changes": CHANGES,
+    "carried": REPORT_CASES,
 }
+#: Frames that reports of before do not have. An empty one counts as none, so that those keep their hash.
+_ADDED_LATER = frozenset({"carried"})
 _HEAD = "report.json"
 _NULL = "\\N"
 
@@ -31,6 +34,8 @@ def digest_of(report: Report) -> str:
     hashed = hashlib.sha256(to_json(_head(report), sort_keys=True).encode())
     for name in _FRAMES:
         frame: pl.DataFrame = getattr(report, name)
+        if name in _ADDED_LATER and frame.is_empty():
+            continue
         ordered = frame.sort(frame.columns, nulls_last=True)
         hashed.update(f"\x00{name}\x00".encode())
         hashed.update(ordered.write_csv(null_value=_NULL, quote_style="non_numeric").encode("utf-8", "surrogatepass"))
@@ -50,12 +55,14 @@ def packed(report: Report) -> bytes:
 
 
 def unpacked(content: bytes, produced_at: datetime) -> Report:
-    """The report that :func:`packed` made. A column that was not there then is null."""
+    """The report that :func:`packed` made. A column that was not there then is null, a frame that was not is empty."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         head = parse_json(archive.read(_HEAD))
+        there = set(archive.namelist())
         frames = {
             name: _as_declared(pl.read_parquet(io.BytesIO(archive.read(f"{name}.parquet"))), schema)
             for name, schema in _FRAMES.items()
+            if name not in _ADDED_LATER or f"{name}.parquet" in there
         }
     closing = head["closing"]
     return Report(

@@ -20,7 +20,8 @@ from qbsf_pipeline.money import format_amount, to_cents
 from qbsf_pipeline.reconciliation.chart import change
 from qbsf_pipeline.reconciliation.classes import DifferenceClass
 from qbsf_pipeline.reconciliation.report import Report
-from qbsf_pipeline.reconciliation.sections import CurrencySection, counted, sections, title_of, verdict
+from qbsf_pipeline.reconciliation.sections import CurrencySection, counted, in_reading_order, sections, title_of, verdict
+from qbsf_pipeline.reconciliation.still_open import sums_by_class, told
 
 #: Rows of one class and currency, and of changes. The workbook holds all; what the page leaves out it says, with its sum.
 MOST_ROWS = 200
@@ -47,11 +48,12 @@ def page(report: Report, classes: Sequence[DifferenceClass]) -> str:
         closing=closing and {"by": closing.closed_by, "at": f"{closing.closed_at:{_DAY}, %H:%M} UTC"},
         verdict=verdict([one.differences for one in found]),
         currencies=[_currency(one, place, classes) for place, one in enumerate(found, start=1)],
+        carried=_carried(report.carried, classes),
         changes=[_change(row, classes) for row in report.changes.head(MOST_ROWS).iter_rows(named=True)],
         changes_text=f"{counted(report.changes.height, 'record')} {'is' if report.changes.height == 1 else 'are'} not as then.",
         more_changes=_left_out(report.changes.height),
         accept=_accept(report, found),
-        rules=classes if found else (),
+        rules=classes if found or report.carried.height else (),
     )
 
 
@@ -104,6 +106,38 @@ def _group(section: CurrencySection, code: str | None, anchor: str, classes: Seq
         "rows": [_row(row) for row in cases.head(MOST_ROWS).iter_rows(named=True)],
         "more": more,
     }
+
+
+def _carried(carried: pl.DataFrame, classes: Sequence[DifferenceClass]) -> dict[str, Any]:
+    """What is still open of earlier months: by currency and class, and record by record."""
+    ordered = in_reading_order(carried)
+    return {
+        "told": told(carried),
+        "sums": [
+            {
+                "currency": row["currency"] or "no currency",
+                "title": title_of(row["class"], classes),
+                "cases": f"{row['cases']:,}",
+                "amount": _figure(row["amount"]),
+            }
+            for row in sums_by_class(carried).iter_rows(named=True)
+        ],
+        "tables": [_carried_in(ordered, currency, classes) for currency in sorted(ordered["currency"].unique(), key=str)],
+    }
+
+
+def _carried_in(ordered: pl.DataFrame, currency: str | None, classes: Sequence[DifferenceClass]) -> dict[str, Any]:
+    cases = ordered.filter(pl.col("currency").eq_missing(pl.lit(currency, pl.String)))
+    more = ""
+    if cases.height > MOST_ROWS:
+        left_out = cases.slice(MOST_ROWS)
+        amount = format_amount(_sum(left_out), currency or "").strip()
+        more = f"and {left_out.height:,} more with differences of {amount}: they are in the workbook."
+    rows = [
+        {**_row(row), "month": f"{row['month']:%b %Y}", "title": title_of(row["class"], classes), "again": False}
+        for row in cases.head(MOST_ROWS).iter_rows(named=True)
+    ]
+    return {"currency": currency or "no currency", "rows": rows, "more": more}
 
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:

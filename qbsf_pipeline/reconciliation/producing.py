@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,9 @@ from qbsf_pipeline.reconciliation.decisions import keys_of, to_accept, unexplain
 from qbsf_pipeline.reconciliation.months import before, key_of, title_of
 from qbsf_pipeline.reconciliation.packing import digest_of, packed, unpacked
 from qbsf_pipeline.reconciliation.places import page_in, reports_folder, workbook_in
-from qbsf_pipeline.reconciliation.report import Closing, Report
+from qbsf_pipeline.reconciliation.report import REPORT_CASES, Closing, Report
+from qbsf_pipeline.reconciliation.still_open import where_to_accept
+from qbsf_pipeline.reconciliation.tables import CASES
 from qbsf_pipeline.state.database import State
 from qbsf_pipeline.state.month_closings import AlreadyClosed, MonthClosing
 from qbsf_pipeline.state.month_end_differences import Acceptance
@@ -31,13 +33,19 @@ from qbsf_pipeline.state.month_end_reports import KeptReport
 
 @dataclass(frozen=True)
 class MonthFigures:
-    """What was computed for a month: rows of the tables in :mod:`.tables`, of this month only."""
+    """What was computed for a month: rows of the tables in :mod:`.tables`, of this month only.
+
+    Attributes:
+        earlier: what is still open of earlier months, whoever accepted it: columns of :data:`.tables.CASES`, with the month of
+            the case.
+    """
 
     month: date
     totals: pl.DataFrame
     bridge: pl.DataFrame
     cases: pl.DataFrame
     documents: pl.DataFrame
+    earlier: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CASES.polars_schema))
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,7 @@ def produce(
     found = keys_of(figures.cases)
     while True:
         standing, accepted = _decisions(state, month)
+        carried = _carried(state, figures.earlier, zone)
         if standing is None:
             seen = dict.fromkeys(found, today) | state.month_end_differences.first_seen(month)
             last_month = state.month_end_differences.open(before(month))
@@ -98,6 +107,7 @@ def produce(
                 cases=with_decisions(figures.cases, seen, last_month, accepted, zone),
                 documents=figures.documents,
                 company=company,
+                carried=carried,
             )
         else:
             frozen = report_of(state, state.month_end_reports.get(standing.report_id))
@@ -105,7 +115,8 @@ def produce(
         folder = reports_folder(home, month)
         write_files(report, folder)
         with state.transaction():
-            if _decisions(state, month) != (standing, accepted):
+            decided = _decisions(state, month) == (standing, accepted)
+            if not decided or not _carried(state, figures.earlier, zone).equals(carried):
                 # Somebody accepted something, or closed the month, while the files were written.
                 continue
             if standing is None:
@@ -151,7 +162,7 @@ def accept(
         report = report_of(state, newest)
         rows, problem = to_accept(report.cases, case_key)
         if problem is not None:
-            raise ConfigurationError([problem])
+            raise ConfigurationError([where_to_accept(report.carried, case_key) or problem])
         state.month_end_differences.accept(
             [
                 Acceptance(month, row["currency"], row["case_key"], row["amounts"], reason.strip(), by, now)
@@ -262,6 +273,13 @@ def _decided(state: State, month: date, cases: pl.DataFrame, zone: ZoneInfo) -> 
     return with_decisions(
         cases, differences.first_seen(month), differences.open(before(month)), differences.accepted(month), zone
     )
+
+
+def _carried(state: State, earlier: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:
+    """What of earlier months nobody accepted, each month as its own report shows it: columns of :data:`.report.REPORT_CASES`."""
+    months = earlier.partition_by("month", maintain_order=True)
+    decided = [_decided(state, rows.get_column("month").item(0), rows, zone) for rows in months]
+    return pl.concat([REPORT_CASES.to_frame(), *decided]).filter(pl.col("accepted_by").is_null())
 
 
 def _keep(state: State, report: Report, computed_at: datetime, now: datetime) -> KeptReport:

@@ -63,6 +63,9 @@ class Report:
         closing: None while the month is open.
         changes: columns of :data:`CHANGES`: what is different now from the closed report; empty while the month is open.
         company: name of the company, for headings.
+        carried: columns of :data:`REPORT_CASES`: differences of earlier months that are still open, that nobody accepted and on
+            which somebody has to act, or that have no cause. No part of the month's arithmetic: ``month`` is the one of the case,
+            and its amounts are in the bridge of that one. Decisions are those of that month.
     """
 
     month: date
@@ -74,3 +77,4 @@ class Report:
     company: str
     closing: Closing | None = None
     changes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CHANGES))
+    carried: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REPORT_CASES))

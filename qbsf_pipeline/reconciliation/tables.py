@@ -112,3 +112,17 @@ TOTALS = TableSchema(
     ("month", "currency"),
     "Won against invoiced. A row is one month in one currency",
 )
+
+STILL_OPEN = TableSchema(
+    SCHEMA,
+    "still_open",
+    (
+        Column("month", pl.Date, "First day of the month whose report shows the difference"),
+        Column("case_month", pl.Date, "First day of the earlier month that the difference is of"),
+        *CASES.columns[1:],
+    ),
+    ("month", "case_month", "currency", "case_key"),
+    "Differences of earlier months that are still open and on which somebody has to act, or that have no cause; no part of the "
+    "month's totals. From currency on the columns are those of reconciliation.cases in case_month. A row is one case in one "
+    "earlier month, for one report. What a person accepted is left out of the report only",
+)

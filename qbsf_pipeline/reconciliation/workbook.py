@@ -21,11 +21,12 @@ from qbsf_pipeline.money import to_cents
 from qbsf_pipeline.reconciliation.cells import MOST_ROWS, Cells, Column, Styles, is_exact
 from qbsf_pipeline.reconciliation.classes import DifferenceClass
 from qbsf_pipeline.reconciliation.report import Report
-from qbsf_pipeline.reconciliation.sections import CurrencySection, sections, title_of, verdict
+from qbsf_pipeline.reconciliation.sections import CurrencySection, in_reading_order, sections, title_of, verdict
+from qbsf_pipeline.reconciliation.still_open import told
 from qbsf_pipeline.reconciliation.tables import CASES
 
-SUMMARY, BRIDGE, DIFFERENCES, RECORDS, DOCUMENTS, CHANGES, DEFINITIONS = (
-    "Summary", "Bridge", "Differences", "All records", "Documents", "Changes since close", "Definitions",
+SUMMARY, BRIDGE, DIFFERENCES, STILL_OPEN, RECORDS, DOCUMENTS, CHANGES, DEFINITIONS = (
+    "Summary", "Bridge", "Differences", "Still open", "All records", "Documents", "Changes since close", "Definitions",
 )  # fmt: skip
 _NO_CURRENCY = "no currency"
 
@@ -52,6 +53,11 @@ _DIFFERENCES = (
     Column("Closed on", "closed_on", 12, "date"),
     Column("Invoiced on", "invoiced_on", 12, "date"),
     Column("Case", "case_key", 28),
+)
+#: Whether it was accepted is not asked: what is carried was not.
+_STILL_OPEN = (
+    Column("Month", "month", 12, "date"),
+    *(column for column in _DIFFERENCES if column.value != "seen_last_month" and not column.value.startswith("accepted_")),
 )
 _RECORDS = (
     Column("Currency", "currency", 10),
@@ -118,6 +124,11 @@ _FIGURES = (
     ("Unexplained", "Sum of the differences for which no cause was found. Look at these first."),
     ("Proof", "0 when the figures add up: won less explained less unexplained is invoiced, and each class is its records."),
     ("Record", "One deal with all its invoices and credit memos, or one invoice without a deal with its credit memos."),
+    (
+        "Still open",
+        "A difference of an earlier month that stands today, that nobody accepted, and on which somebody has to act or "
+        "that has no cause. It is in the bridge of its own month, and in no total of this one.",
+    ),
     ("Accepted", "A person said that the difference is right as it is. It holds until the record's class or amounts change."),
     ("Numbers", "An amount of 10,000,000,000,000 or more is text here: a spreadsheet cannot keep its cents."),
     ("Texts", "A text longer than 32,000 characters is cut, and ends in …"),
@@ -147,10 +158,11 @@ def workbook(report: Report, classes: Sequence[DifferenceClass]) -> bytes:
         styles = Styles(book)
         cells = {
             name: Cells(book.add_worksheet(name), styles)
-            for name in (SUMMARY, BRIDGE, DIFFERENCES, RECORDS, DOCUMENTS, CHANGES, DEFINITIONS)
+            for name in (SUMMARY, BRIDGE, DIFFERENCES, STILL_OPEN, RECORDS, DOCUMENTS, CHANGES, DEFINITIONS)
         }
         found = sections(report)
         first_rows = _differences(cells[DIFFERENCES], found, classes)
+        _still_open(cells[STILL_OPEN], report, classes)
         records = _titled(report.cases, classes).sort("currency", "position", "case_key", nulls_last=True)
         cells[RECORDS].table(_RECORDS, records.iter_rows(named=True), records.height)
         documents = report.documents.sort("currency", "kind", "dated_on", "document_id", nulls_last=True)
@@ -174,6 +186,8 @@ def _summary(cells: Cells, report: Report, found: Sequence[CurrencySection], lef
     cells.line([f"Produced {report.produced_at:%Y-%m-%d %H:%M} UTC. Amounts are without sales tax."])
     if found:
         cells.line([verdict([section.differences for section in found])], "bold")
+    if not report.carried.is_empty():
+        cells.line([f"Still open from earlier months, and in no figure below: {told(report.carried)}."], "bold")
     for note in left_out:
         cells.line([note], "bad")
     for section in found:
@@ -299,6 +313,13 @@ def _differences(
                 first.setdefault((section.currency, code), place)
             place += 1
     return first
+
+
+def _still_open(cells: Cells, report: Report, classes: Sequence[DifferenceClass]) -> None:
+    frame = in_reading_order(_titled(report.carried, classes)).sort("currency", maintain_order=True)
+    cells.table(_STILL_OPEN, frame.iter_rows(named=True), frame.height)
+    if frame.is_empty():
+        cells.line(["Nothing of earlier months is still open for somebody to act on."])
 
 
 def _changes(cells: Cells, report: Report, classes: Sequence[DifferenceClass]) -> None:

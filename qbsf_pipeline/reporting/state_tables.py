@@ -137,6 +137,8 @@ PASSES = TableSchema(
 )
 #: A step that has not ended by then was killed, and is not looked at again.
 _STEP_ENDS = timedelta(days=1)
+#: A process that read its clock before another one did may write after it.
+_CLOCKS_DIFFER = timedelta(hours=6)
 
 
 def copy_state(connection: duckdb.DuckDBPyConnection, state: State) -> dict[str, int]:
@@ -161,7 +163,6 @@ def copy_state(connection: duckdb.DuckDBPyConnection, state: State) -> dict[str,
     ]
     journal = [{name: getattr(entry, name) for name in FIELD_JOURNAL.polars_schema} for entry in state.journal.list()]
     copied = {
-        LEDGER: state.ledger.as_rows(),
         FAILURES: failures,
         REVIEWS: reviews,
         CUSTOMER_LINKS: links,
@@ -169,7 +170,25 @@ def copy_state(connection: duckdb.DuckDBPyConnection, state: State) -> dict[str,
     }
     for table, rows in copied.items():
         replace_rows(connection, table, table.frame(rows))
-    return {table.name: len(rows) for table, rows in copied.items()} | {PASSES.name: _copy_passes(connection, state)}
+    counts = {table.name: len(rows) for table, rows in copied.items()}
+    return {LEDGER.name: _copy_ledger(connection, state), **counts, PASSES.name: _copy_passes(connection, state)}
+
+
+def _copy_ledger(connection: duckdb.DuckDBPyConnection, state: State) -> int:
+    """Bring over the writes that changed since the last copy; all of them where that does not give as many as there are, as
+    after old ages were forgotten or an older state was restored. Returns all rows."""
+    ensure_table(connection, LEDGER)
+    name, there = LEDGER.qualified_name, state.ledger.size()
+    (newest,) = connection.execute(f"SELECT max(updated_at) FROM {name}").fetchone() or (None,)
+    if newest is not None:
+        changed = LEDGER.frame(state.ledger.as_rows(since=newest - _CLOCKS_DIFFER))
+        connection.execute(f"DELETE FROM {name} WHERE list_contains(?, key)", [changed.get_column("key").to_list()])
+        append_rows(connection, LEDGER, changed)
+        (copied,) = connection.execute(f"SELECT count(*) FROM {name}").fetchone() or (0,)
+        if copied == there and not changed.is_empty():
+            return there
+    replace_rows(connection, LEDGER, LEDGER.frame(state.ledger.as_rows()))
+    return there
 
 
 def _copy_passes(connection: duckdb.DuckDBPyConnection, state: State) -> int:

@@ -444,13 +444,25 @@ class Ledger:
         with self._transactions.read() as connection:
             return {status: int(number) for status, number in connection.execute(statement)}
 
-    def as_rows(self) -> list[dict[str, Any]]:
+    def as_rows(self, since: datetime | None = None, operation: str | None = None) -> list[dict[str, Any]]:
         """Every row as a dict of the columns of :class:`LedgerEntry` (``depends_on``: keys joined by a space), for
-        reporting. Without the bodies: no ``payload``, ``sent_body`` and ``result``."""
+        reporting. Without the bodies: no ``payload``, ``sent_body`` and ``result``.
+
+        Args:
+            since: only rows that changed then or later.
+            operation: only rows of this kind of write.
+        """
         columns = [column for column in ledger.c if column.name not in ("payload", "sent_body", "result")]
+        wanted = [] if since is None else [ledger.c.updated_at >= since]
+        wanted += [] if operation is None else [ledger.c.operation == operation]
+        query = select(*columns).where(*wanted).order_by(ledger.c.created_at, ledger.c.position, ledger.c.key)
         with self._transactions.read() as connection:
-            rows = connection.execute(select(*columns).order_by(ledger.c.created_at, ledger.c.position, ledger.c.key))
-            return [dict(row._mapping) for row in rows]
+            return [dict(row._mapping) for row in connection.execute(query)]
+
+    def size(self) -> int:
+        """How many rows there are."""
+        with self._transactions.read() as connection:
+            return int(connection.execute(select(func.count()).select_from(ledger)).scalar_one())
 
     def _move(self, key: str, wanted: tuple[str, ...], values: Mapping[str, Any], now: datetime) -> None:
         with self._transactions.write() as connection:

@@ -140,7 +140,8 @@ def _money(deals: int) -> str:
             FROM paid AS p LEFT JOIN twice AS t ON p.number = t.number
         ),
         together AS (
-            SELECT number, 1 AS step, CASE WHEN halved THEN due * 6 // 10 WHEN number % 10 = 3 THEN due // 2 ELSE due END AS amount,
+            SELECT number, 1 AS step,
+                CASE WHEN halved THEN due * 6 // 10 WHEN number % 10 = 3 THEN due // 2 ELSE due END AS amount,
                 CASE WHEN number % 100 = 5 THEN 1000 ELSE 0 END AS extra, 0 AS credited,
                 txn_date + CAST(5 + number * 31 % 40 AS INTEGER) AS paid_on
             FROM parts
@@ -227,7 +228,8 @@ def _salesforce(deals: int) -> Iterator[tuple[TableSchema, str]]:
             b.deal_id AS id, 'Deal ' || b.n AS name, b.account_id, b.owner_id, b.day AS close_date,
             CASE b.status WHEN 'won' THEN 'Closed Won' WHEN 'lost' THEN 'Closed Lost' ELSE 'Negotiation/Review' END AS stage_name,
             b.status = 'won' AS is_won, b.status <> 'open' AS is_closed, {_amount("b.worth")} AS amount, b.currency,
-            true AS has_line_items, 'Net 30' AS payment_terms, 'https://contracts.house.example/' || b.n || '.pdf' AS contract_url,
+            true AS has_line_items, 'Net 30' AS payment_terms,
+            'https://contracts.house.example/' || b.n || '.pdf' AS contract_url,
             CASE WHEN b.n % 25 = 3 THEN 'Monthly' WHEN b.kind = 'part' THEN 'Quarterly' ELSE 'One-Time' END AS billing_frequency,
             CASE WHEN b.n % 25 = 3 THEN 12 WHEN b.kind = 'part' THEN 4 END AS billing_periods,
             CASE WHEN b.n % 25 = 3 OR b.kind = 'part' THEN b.day END AS billing_start_date,
@@ -266,7 +268,8 @@ def _line(place: int) -> str:
     return (
         f'printf(\'{{"Id":"{place}","LineNum":{place},"Description":"Product as agreed, part {place}","Amount":%s,'
         '"DetailType":"SalesItemLineDetail","SalesItemLineDetail":{"ItemRef":{"value":"%s","name":"Product %s"},'
-        '"Qty":1,"UnitPrice":%s,"ItemAccountRef":{"value":"4","name":"Sales of Product Income"},"TaxCodeRef":{"value":"NON"}}}\', '
+        '"Qty":1,"UnitPrice":%s,"ItemAccountRef":{"value":"4","name":"Sales of Product Income"},'
+        '"TaxCodeRef":{"value":"NON"}}}\', '
         f"{_text(cents)}, {item}, {item}, {_text(cents)})"
     )
 
@@ -275,16 +278,20 @@ def _invoice_record() -> str:
     head = (
         'printf(\'{"domain":"QBO","sparse":false,"Id":"%s","SyncToken":"1","MetaData":{"CreateTime":"%sT11:05:00-07:00",'
         '"LastUpdatedTime":"%sT11:05:00-07:00"},"CustomerRef":{"value":"%s","name":"Account %d"},"DocNumber":"INV-%d",'
-        '"TxnDate":"%s","DueDate":"%s","SalesTermRef":{"value":"3","name":"Net 30"},"BillEmail":{"Address":"ap%d@customer.example"},'
+        '"TxnDate":"%s","DueDate":"%s","SalesTermRef":{"value":"3","name":"Net 30"},'
+        '"BillEmail":{"Address":"ap%d@customer.example"},'
         '"EmailStatus":"EmailSent","DeliveryInfo":{"DeliveryType":"Email","DeliveryTime":"%sT12:00:00-07:00"},"Line":[\', '
-        "invoice_id, CAST(txn_date AS VARCHAR), CAST(txn_date AS VARCHAR), customer_id, customer, number, CAST(txn_date AS VARCHAR), "
+        "invoice_id, CAST(txn_date AS VARCHAR), CAST(txn_date AS VARCHAR), customer_id, customer, "
+        "number, CAST(txn_date AS VARCHAR), "
         "CAST(due_date AS VARCHAR), customer, CAST(txn_date AS VARCHAR))"
     )
     tail = (
         'printf(\',{"Amount":%s,"DetailType":"SubTotalLineDetail","SubTotalLineDetail":{}}],"CurrencyRef":{"value":"%s"},'
-        '"BillAddr":{"Line1":"149 Main Street","City":"Peoria","CountrySubDivisionCode":"IL","PostalCode":"61602","Country":"USA"},'
+        '"BillAddr":{"Line1":"149 Main Street","City":"Peoria","CountrySubDivisionCode":"IL","PostalCode":"61602",'
+        '"Country":"USA"},'
         '"TxnTaxDetail":{"TotalTax":%s},"TotalAmt":%s,"PrintStatus":"NeedToPrint","ApplyTaxAfterDiscount":false,"Deposit":0,'
-        '"AllowIPNPayment":false,"AllowOnlinePayment":false,"AllowOnlineCreditCardPayment":false,"AllowOnlineACHPayment":false}\', '
+        '"AllowIPNPayment":false,"AllowOnlinePayment":false,"AllowOnlineCreditCardPayment":false,'
+        '"AllowOnlineACHPayment":false}\', '
         f"{_text('net')}, currency, {_text('tax')}, {_text('total')})"
     )
     return f"{head} || {_line(1)} || ',' || {_line(2)} || ',' || {_line(3)} || {tail}"
@@ -407,9 +414,10 @@ def _marks(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _write_ledger(connection: duckdb.DuckDBPyConnection, state: State) -> None:
-    """A done write for every invoice that has a deal, but for the last month's parts."""
+    """A done write for every invoice that has a deal."""
     found = connection.execute(
-        f"SELECT deal_id, account_id, customer, part, invoice_id, number, {_amount('net')} AS amount, currency, txn_date, due_date "
+        f"SELECT deal_id, account_id, customer, part, invoice_id, number, {_amount('net')} AS amount, currency, "
+        f"txn_date, due_date "
         "FROM documents WHERE marked ORDER BY number"
     )
     names = [column[0] for column in found.description or ()]

@@ -182,6 +182,7 @@ def test_a_month_is_opened_again_by_a_word(story: Story) -> None:
         ((), "--month is missing"),
         (("--month", "2026-3"), "--month: must be a month such as 2026-03; found '2026-3'"),
         (("--month", key_of(after(after(datetime.now(UTC).date())))), "has not begun"),
+        (("--month", key_of(after(after(datetime.now(UTC).date()))), "--as-of", "2999-12-31"), "has not begun"),
         (("--month", "2026-03", "--as-of", "soon"), "--as-of: must be a date"),
         (("close", "--month", "2026-03"), "there is no report of March 2026: qbsf reconcile --month 2026-03"),
         (("reopen", "--month", "2026-03"), "March 2026 is not closed"),

@@ -103,6 +103,7 @@ def report(
     changes: Sequence[dict[str, Any]] = (),
     closing: Closing | None = None,
     company: str = "Northwind Traders",
+    carried: Sequence[dict[str, Any]] = (),
 ) -> Report:
     frame = pl.DataFrame(list(cases), schema=REPORT_CASES, orient="row")
     titles = {one.code: one.title for one in CLASSES}
@@ -133,4 +134,5 @@ def report(
         company=company,
         closing=closing,
         changes=pl.DataFrame(list(changes), schema=CHANGES, orient="row"),
+        carried=pl.DataFrame(list(carried), schema=REPORT_CASES, orient="row"),
     )

@@ -18,12 +18,13 @@ from qbsf_pipeline.reconciliation.assets import MONTHS
 from qbsf_pipeline.reconciliation.automation import OWN as ASSETS
 from qbsf_pipeline.reconciliation.automation import months_due
 from qbsf_pipeline.reconciliation.months import after, before, due_at, key_of
-from qbsf_pipeline.reconciliation.tables import BRIDGE, CASES, DOCUMENTS, TOTALS
+from qbsf_pipeline.reconciliation.producing import report_of
+from qbsf_pipeline.reconciliation.tables import BRIDGE, CASES, DOCUMENTS, STILL_OPEN, TOTALS
 from qbsf_pipeline.sandbox.server import start_sandbox
 from qbsf_pipeline_tests.pipeline import Pipeline, closed, materialized
 
 CHECKS = {"bridge_adds_up", "every_record_is_counted_once", "nothing_is_unexplained"}
-OWN = {f"reconciliation/{name}" for name in ("cases", "documents", "bridge", "totals", "report")}
+OWN = {f"reconciliation/{name}" for name in ("cases", "documents", "bridge", "totals", "still_open", "report")}
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,23 @@ def test_a_back_fill_of_many_months_is_one_run_and_each_month_has_its_rows_and_i
         folder = story.pipeline.home / "reports" / "reconciliation" / key_of(month)
         assert (folder / f"reconciliation-{key_of(month)}.xlsx").exists()
         assert story.pipeline.doors.state.month_end_reports.newest(month) is not None
+
+
+def test_a_month_carries_what_is_still_open_of_the_months_before_and_writes_no_row_of_theirs(story: Story) -> None:
+    carried = story.pipeline.table(STILL_OPEN)
+    cases = story.pipeline.table(CASES)
+    assert (carried.get_column("month") > carried.get_column("case_month")).all()
+    assert set(cases.get_column("month")) <= set(story.months)
+    last = story.months[-1]
+    earlier = carried.filter((pl.col("month") == last) & pl.col("case_month").is_in(story.months))
+    acted_on = cases.filter((pl.col("month") < last) & (pl.col("acts") != "nobody") & (pl.col("difference") != 0))
+    assert set(earlier.filter(pl.col("difference") != 0).get_column("case_key")) == set(acted_on.get_column("case_key"))
+    assert earlier.height
+    state = story.pipeline.doors.state
+    newest = state.month_end_reports.newest(last)
+    assert newest is not None
+    shown = report_of(state, newest).carried
+    assert shown.height == carried.filter(pl.col("month") == last).height
 
 
 def test_the_checks_look_at_the_arithmetic_and_at_every_record_that_was_read(story: Story) -> None:

@@ -108,3 +108,12 @@ def test_the_same_figures_are_one_message_whatever_day_it_is_and_other_figures_a
         report([case(1, "unexplained", "9.00", "0.00")], closing=CLOSING),
     ]
     assert key not in {told(other)[0].dedupe_key for other in others}
+
+
+def test_what_is_still_open_of_earlier_months_is_one_line_and_told_again_when_it_changes() -> None:
+    earlier = [case(number, "not_invoiced", "6150.00", "0.00", month=date(2026, 1, 1)) for number in (7, 8)]
+    made = report([case(1)], carried=earlier)
+    assert "still open from earlier months: 2 differences, 12,300.00 USD" in text(made)
+    keys = {told(one)[0].dedupe_key for one in (made, report([case(1)], carried=earlier[:1]), report([case(1)]))}
+    assert len(keys) == 3
+    assert "earlier months" not in text(report([case(1)]))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
+from io import BytesIO
 from typing import Any
+from zipfile import ZipFile
 
 import polars as pl
 import pytest
@@ -20,7 +22,8 @@ CASES = [
     case(2, "unexplained", "999999999999999.99", "0.01", deal="=cmd|' /C calc'!A0 \u202eGröße 😀\n", currency="EUR"),
     case(3, "invoice_without_deal", "0.00", "12.50", opportunity_id=None, deal=None, numbers="", owner="\\N"),
 ]
-FULL = report(CASES, [document(1), document(2, amount=Decimal("-3.10"))], [changed(1)], CLOSING)
+CARRIED = [case(9, "not_invoiced", "70.00", "0.00", month=date(2026, 1, 1), first_seen_on=date(2026, 2, 2))]
+FULL = report(CASES, [document(1), document(2, amount=Decimal("-3.10"))], [changed(1)], CLOSING, carried=CARRIED)
 
 
 def same(one: Report, other: Report) -> None:
@@ -53,6 +56,7 @@ def test_neither_the_time_nor_the_order_of_rows_makes_another_report() -> None:
         {"cases": FULL.cases.with_columns(pl.col("owner").replace({"\\N": None}))},
         {"documents": FULL.documents.head(1)},
         {"changes": FULL.changes.clear()},
+        {"carried": FULL.carried.clear()},
         {"totals": FULL.totals.with_columns(pl.col("won") + Decimal("0.01"))},
     ],
     ids=str,
@@ -66,3 +70,15 @@ def test_a_column_that_an_older_version_did_not_have_is_empty() -> None:
     found = unpacked(packed(older), PRODUCED).cases
     assert found.columns == FULL.cases.columns
     assert found.get_column("amounts").null_count() == found.height
+
+
+def test_a_report_kept_before_anything_was_carried_is_read_and_keeps_its_digest() -> None:
+    made, older = report(CASES), BytesIO()
+    with ZipFile(BytesIO(packed(made))) as new, ZipFile(older, "w") as old:
+        for name in new.namelist():
+            if name != "carried.parquet":
+                old.writestr(name, new.read(name))
+    found = unpacked(older.getvalue(), made.produced_at)
+    same(found, made)
+    # What the version before this one made of the same report.
+    assert digest_of(found) == digest_of(made) == "fb2c10ec8f299e2931c7efbce4d3b18f2fad4f8dcc1d484c363d7989f5756dc2"

@@ -192,3 +192,29 @@ def test_figures_that_do_not_add_up_are_not_to_be_used() -> None:
     wrong = replace(right, bridge=right.bridge.with_columns(pl.lit(Decimal("4.99")).cast(pl.Decimal(18, 2)).alias("amount")))
     assert "This report does not add up: do not use its figures." in shown(wrong).text
     assert "does not add up" not in shown(right).text
+
+
+def test_what_is_still_open_of_earlier_months_has_its_sums_its_rows_and_no_part_in_the_figures() -> None:
+    january = {"month": date(2026, 1, 1), "first_seen_on": date(2026, 2, 2), "since": date(2026, 1, 9)}
+    rows = [
+        case(7, "not_invoiced", "70.00", "0.00", **january),
+        case(8, "unexplained", "9.00", "0.00", currency="EUR", deal=HOSTILE, **january),
+    ]
+    found = shown(report([case(1)], carried=rows))
+    assert "Still open from earlier months 2 differences, 9.00 EUR and 70.00 USD, 1 unexplained." in found.text
+    assert ["USD", "Not invoiced yet", "1", "70.00"] in [[" ".join(cell.split()) for cell in row] for row in found.rows]
+    row = found.row_with(case(7)["case_key"])
+    assert (row[0], row[5]) == ("Jan 2026", "70.00")
+    assert "Not invoiced yet" in row[6]
+    assert "first reported 02 Feb 2026" in row[8]
+    assert "script" not in found.tags
+    assert "No differences." in found.text
+    assert "Still open from earlier months" not in shown(report([case(1)])).text
+
+
+def test_a_month_in_which_nothing_happened_still_shows_what_is_open_of_before() -> None:
+    rows = [case(number, "not_invoiced", "1.00", "0.00", month=date(2026, 1, 1)) for number in range(MOST_ROWS + 2)]
+    found = shown(report([], carried=rows))
+    assert "Nothing happened in March 2026." in found.text
+    assert "and 2 more with differences of 2.00 USD: they are in the workbook." in found.text
+    assert "What the classes mean" in found.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -220,3 +221,31 @@ def test_what_is_decided_while_the_files_are_written_is_in_the_report(state: Sta
     assert row_of(made, 2)["accepted_by"] == "Ana"
     assert made.report.closing is not None
     assert made.report.changes.get_column("change").to_list() == ["new"]
+
+
+def test_a_report_carries_what_nobody_accepted_of_earlier_months_as_their_reports_show_it(
+    produce: Callable[..., Produced], state: State, tmp_path: Path
+) -> None:
+    produce(OFF, OTHER, day=-20)
+    april = figures_of(case(1, month=after(MONTH)))
+    earlier = report([OFF, OTHER]).cases.select(list(CASES.polars_schema))
+
+    def carrying(day: int) -> Produced:
+        return producing.produce(
+            state, tmp_path, replace(april, month=after(MONTH), earlier=earlier), "Northwind", ZONE, FIRST + day * DAY
+        )
+
+    first = carrying(30)
+    assert set(first.report.carried.select("case_key", "month", "first_seen_on").rows()) == {
+        (one["case_key"], MONTH, date(2026, 3, 12)) for one in (OFF, OTHER)
+    }
+    with pytest.raises(ConfigurationError, match=r"accepted there: qbsf reconcile accept .* --month 2026-03"):
+        producing.accept(state, tmp_path, after(MONTH), OFF["case_key"], "agreed", "Ana", ZONE, FIRST)
+    producing.accept(state, tmp_path, MONTH, OFF["case_key"], "agreed", "Ana", ZONE, FIRST)
+    assert carrying(31).report.carried.get_column("case_key").to_list() == [OTHER["case_key"]]
+    closed = producing.close(state, tmp_path, after(MONTH), "Ana", ZONE, FIRST + 40 * DAY)
+    assert_frame_equal(producing.report_of(state, state.month_end_reports.get(closed.report_id)).carried, closed.report.carried)
+    producing.accept(state, tmp_path, MONTH, OTHER["case_key"], "agreed", "Ana", ZONE, FIRST)
+    later = carrying(41).report
+    assert later.carried.height == 1
+    assert later.changes.is_empty()

@@ -21,7 +21,7 @@ from qbsf_pipeline.reconciliation.report import Report
 from qbsf_pipeline.reconciliation.workbook import workbook
 from qbsf_pipeline_tests.reconciliation.reports import CLOSING, DEAL_LINK, INVOICE_LINK, case, changed, document, report
 
-SHEETS = ["Summary", "Bridge", "Differences", "All records", "Documents", "Changes since close", "Definitions"]
+SHEETS = ["Summary", "Bridge", "Differences", "Still open", "All records", "Documents", "Changes since close", "Definitions"]
 #: What spreadsheets take for a formula, a link or a number when they are let.
 DANGEROUS = [
     "=cmd|' /C calc'!A0",
@@ -218,7 +218,7 @@ def test_a_large_month_has_every_record() -> None:
         case(number, "unexplained", "7.10", "0.00") for number in range(4800, 5000)
     ]
     with ZipFile(BytesIO(workbook(report(cases), CLASSES))) as parts:
-        differences, records = (parts.read(f"xl/worksheets/sheet{place}.xml").decode() for place in (3, 4))
+        differences, records = (parts.read(f"xl/worksheets/sheet{place}.xml").decode() for place in (3, 5))
     assert records.count("<row ") == 1 + 5000
     assert differences.count("<row ") == 1 + 200
     assert differences.count("<v>7.1</v>") == 2 * 200
@@ -246,3 +246,23 @@ def test_an_odd_link_and_an_odd_day_are_text() -> None:
     (row,) = rows(book, "Differences")
     assert (row["Deal"], row["Invoices"], row["Closed on"], row["Currency"]) == ("Deal 1", "INV-1", "0001-01-01", "no currency")
     assert not [cell for cell in book["Differences"][2] if cell.hyperlink]
+
+
+def test_what_is_still_open_of_earlier_months_has_a_sheet_and_no_part_in_the_totals() -> None:
+    row = case(7, "not_invoiced", "70.00", "0.00", month=date(2026, 1, 1), first_seen_on=date(2026, 2, 2), deal="=1+1")
+    book = opened(replace(typical(), carried=report([], carried=[row]).carried))
+    (line,) = rows(book, "Still open")
+    assert (line["Month"], line["Deal"], line["Difference"], line["Who acts"], line["First reported"], line["Case"]) == (
+        midnight(date(2026, 1, 1)),
+        "=1+1",
+        70,
+        "finance",
+        midnight(date(2026, 2, 2)),
+        row["case_key"],
+    )
+    assert "Still open from earlier months, and in no figure below: 1 difference, 70.00 USD." in texts(book, "Summary")
+    figures = [
+        [line[:5] for line in one["Summary"].iter_rows(values_only=True) if line[0] == "USD"] for one in (book, opened(typical()))
+    ]
+    assert figures[0] == figures[1]
+    assert "Nothing of earlier months is still open for somebody to act on." in texts(opened(typical()), "Still open")

@@ -81,6 +81,34 @@ def test_the_state_is_copied_whole_and_replaces_the_last_copy(state: State) -> N
         assert (review["review_id"], review["deals_waiting"], review["decided_at"]) == ("R-1", 2, None)
 
 
+def test_writes_that_changed_are_brought_over_and_forgotten_ones_go(state: State) -> None:
+    old, new = (invoice(number, flow="aging", operation="update_opportunity", depends_on=()) for number in (1, 2))
+    with duckdb.connect() as connection:
+
+        def copied() -> dict[str, str]:
+            assert copy_state(connection, state)["ledger"] == state.ledger.size()
+            return dict(read_table(connection, LEDGER).select("key", "status").iter_rows())
+
+        state.ledger.enqueue([old], "B-1", NOW)
+        assert copied() == {old.key: "planned"}
+        state.ledger.enqueue([new], "B-2", NOW + timedelta(days=50))
+        state.ledger.start([sending(old)], NOW + timedelta(days=51))
+        state.ledger.finish(old.key, "006", "{}", NOW + timedelta(days=51))
+        assert copied() == {old.key: "done", new.key: "planned"}
+        state.ledger.forget_ages(NOW + timedelta(days=60))
+        assert copied() == {new.key: "planned"}
+
+
+def test_a_state_from_before_the_last_copy_is_copied_as_it_is(state: State, tmp_path: Path) -> None:
+    with duckdb.connect() as connection:
+        state.ledger.enqueue([invoice(1), invoice(2)], "B-1", NOW)
+        copy_state(connection, state)
+        with State.open(f"sqlite:///{tmp_path / 'restored.sqlite'}", tmp_path) as restored:
+            restored.ledger.enqueue([invoice(1), invoice(3)], "B-1", NOW - timedelta(days=3))
+            assert copy_state(connection, restored)["ledger"] == 2
+        assert set(read_table(connection, LEDGER).get_column("key")) == {invoice(1).key, invoice(3).key}
+
+
 def test_steps_are_added_as_they_come_and_mended_once_they_ended(state: State) -> None:
     def begin(minutes: int) -> int:
         return state.passes.begin("invoices", "live", "plan", NOW + timedelta(minutes=minutes))

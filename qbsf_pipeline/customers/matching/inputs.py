@@ -162,9 +162,7 @@ def _successors(
     merged = dict(lost.iter_rows())
     keys = [
         row["key"]
-        for row in state.ledger.as_rows()
-        if row["operation"] == "create_invoice"
-        and row["account_id"]
-        and {row["account_id"], survivor_of(row["account_id"], merged)} & dangling
+        for row in state.ledger.as_rows(operation="create_invoice")
+        if row["account_id"] and {row["account_id"], survivor_of(row["account_id"], merged)} & dangling
     ]
     return find_successors(created_invoices(list(state.ledger.lookup(keys).values())), invoices, customers)
