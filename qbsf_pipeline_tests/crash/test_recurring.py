@@ -20,9 +20,7 @@ def invoices_of(world: World, deal: str) -> list[dict[str, Any]]:
     return sorted(found, key=lambda one: str(one["TxnDate"]))
 
 
-def test_months_are_billed_once_though_a_pass_is_killed_and_the_memory_is_lost(
-    world: World, installation: Installation
-) -> None:
+def test_months_are_billed_once_though_a_pass_is_killed_and_the_memory_is_lost(world: World, installation: Installation) -> None:
     (deal,) = world.deals(1)
     first = date.fromisoformat(world.control.now()[:10])
     terms = {"Billing_Frequency__c": "Monthly", "Billing_Periods__c": 3, "Billing_Start_Date__c": first.isoformat()}
