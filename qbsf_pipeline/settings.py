@@ -248,7 +248,8 @@ class SalesforceRules(_Section):
     """Where things are kept in the org.
 
     ``currency`` is used when the org does not tell its default currency; ``bill_to_roles`` are values of
-    OpportunityContactRole.Role, in order, compared without case.
+    OpportunityContactRole.Role, in order, compared without case. ``cpq_quote`` and ``cpq_quote_line`` name fields of an org that
+    keeps something elsewhere than the package SBQQ does: column of the raw table -> API name.
     """
 
     opportunity: OpportunityFields
@@ -257,6 +258,8 @@ class SalesforceRules(_Section):
     bill_to_roles: list[str]
     product_item_field: str
     product_class_field: str
+    cpq_quote: dict[str, Text]
+    cpq_quote_line: dict[str, Text]
 
 
 class PullRules(_Section):
@@ -355,6 +358,16 @@ class RecurringRules(_Section):
     line_text: str
     template_days: Annotated[int, Field(ge=0, le=14)]
     frequencies: dict[str, Literal["one_time", "monthly", "quarterly", "semiannual", "annual"]]
+
+    @field_validator("bill_by")
+    @classmethod
+    def _by_schedule(cls, value: str) -> str:
+        if value == "template":
+            raise ValueError(
+                "must be schedule: qbsf makes no recurring templates in QuickBooks, for nothing says whether one catches up on "
+                "missed days. With schedule, qbsf bills every period itself on its day"
+            )
+        return value
 
 
 class CpqRules(_Section):

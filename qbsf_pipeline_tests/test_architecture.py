@@ -18,7 +18,10 @@ PURE_MODULES = {
     "cleansing": "billing contact_details duplicates findings places records references score wording written_values",
     "customers": "circumstances conversions deciding fields meanings payloads terms texts",
     "flows": "approval messages plans remedies",
-    "invoices": "bill_to history items lines messages payloads terms validation",
+    "invoices": (
+        "bill_to history items lines messages payloads schedule_messages schedule_refusals schedule_tables schedules terms "
+        "validation"
+    ),
     "payments": "changes documents fingerprints inputs keys messages settling stages tables telling",
     "receivables": "applications deals identities owed status tables",
     "reconciliation": (

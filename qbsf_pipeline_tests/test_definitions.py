@@ -38,6 +38,7 @@ RECEIVABLES = {f"receivables/{name}" for name in ("applications", "unapplied", "
 PAYMENTS = {f"payments/{name}" for name in ("plan", "deals", "events", "refusals")}
 AGING = {f"aging/{name}" for name in ("plan", "invoices", "deals", "crossings", "reminders", "tasks", "totals", "refusals")}
 MONTH_END = {f"reconciliation/{name}" for name in ("cases", "documents", "bridge", "totals", "still_open", "report")}
+SCHEDULES = ("invoices/billing_schedules", "invoices/billing_schedule_lines", "invoices/schedule_agreements")
 OWN = {
     *MONTH_END,
     "cleansing/findings",
@@ -53,6 +54,7 @@ OWN = {
     "invoices/deals",
     "invoices/refusals",
     "invoices/notes",
+    *SCHEDULES,
     "invoices/pending",
     "invoices/pushed",
     *RECEIVABLES,
@@ -82,6 +84,9 @@ PLAN_INPUTS = {
             "contact",
             "opportunity_contact_role",
             "organization",
+            "opportunity_line_item_schedule",
+            "cpq_quote",
+            "cpq_quote_line",
         )
     ),
     *(
@@ -89,6 +94,7 @@ PLAN_INPUTS = {
         for name in (
             "customer",
             "invoice",
+            "credit_memo",
             "item",
             "term",
             "class",
@@ -145,9 +151,9 @@ def test_each_asset_comes_from_what_it_reads(specs: dict[str, dg.AssetSpec]) -> 
     planned = {f"invoices/{name}" for name in ("plan", "deals", "refusals")}
     own = {"salesforce/account", "salesforce/contact", "salesforce/user"}
     assert deps(specs["customers/matches"]) == {*own, "quickbooks/customer"}
-    for name in (*planned, "invoices/notes"):
+    for name in (*planned, "invoices/notes", *SCHEDULES):
         assert deps(specs[name]) == PLAN_INPUTS
-    assert deps(specs["invoices/pending"]) == {*planned, "customers/matches"}
+    assert deps(specs["invoices/pending"]) == {*planned, "customers/matches", "invoices/schedule_agreements"}
     assert deps(specs["invoices/pushed"]) == {
         "invoices/pending",
         "invoices/plan",
@@ -258,7 +264,7 @@ def test_each_job_makes_what_its_name_says_and_only_a_push_pushes_and_only_its_o
 
     raw = {f"{table.schema}/{table.name}" for table in (*salesforce.TABLES, *quickbooks.TABLES)}
     reporting = {"pipeline/state", "reporting/snapshot", *(f"reporting/{one.name}" for one in load_statements())}
-    invoices = {"customers/matches", *(f"invoices/{name}" for name in ("plan", "deals", "refusals", "notes"))}
+    invoices = {"customers/matches", *(f"invoices/{name}" for name in ("plan", "deals", "refusals", "notes")), *SCHEDULES}
     customers = {f"customers/{name}" for name in ("matches", "plan", "field_differences", "refusals")}
     asked = {"invoices/pending", "customers/reviews_page"}
     payments, aging = RECEIVABLES | PAYMENTS, RECEIVABLES | AGING

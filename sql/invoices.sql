@@ -38,7 +38,8 @@
 -- net_home: net at the invoice's exchange rate, in home_currency; null where a foreign invoice has no rate
 -- home_currency: ISO code of the company's currency
 -- deal_amount: amount of the deal, in the deal's currency (the same as the invoice's)
--- difference: total without tax minus the deal's amount; 0 is right; null where there is no deal
+-- difference: total without tax minus the deal's amount; 0 is right; null where there is no deal, or it bills
+--     one period of it
 -- balance: what is still to be paid, as QuickBooks says
 -- payment_status: as on the deal in Salesforce: Invoiced, Sent, Partially Paid, Paid, ...
 -- paid: payments, deposits and journal entries against a bank account that are applied to it
@@ -142,7 +143,10 @@ select
     end as net_home,
     home.currency as home_currency,
     o.amount as deal_amount,
-    cast(b.net - o.amount as decimal(18, 2)) as difference,
+    case
+        when not regexp_matches(coalesce(i.private_note, ''), 'Billing (period|difference) \d+ \(')
+            then cast(b.net - o.amount as decimal(18, 2))
+    end as difference,
     i.balance,
     b.payment_status,
     b.paid,

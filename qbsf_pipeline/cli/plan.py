@@ -21,6 +21,8 @@ OPERATIONS = {
     "create_customer": "create customer",
     "create_item": "create item",
     "create_invoice": "create invoice",
+    "create_credit_memo": "create credit memo",
+    "change_schedule": "change schedule",
     "send_invoice": "e-mail invoice",
     "write_back_account": "write account",
     "write_back_opportunity": "write deal",

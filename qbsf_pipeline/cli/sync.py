@@ -193,12 +193,12 @@ def gather(
         recorded = state.payment_events.recorded(events.get_column("event_key").to_list())
         events = events.filter(pl.col("event_key").is_in(list(recorded)))
     done = state.ledger.done_since(begun)
-    sent = {entry.opportunity_id: entry for entry in done if entry.operation == "send_invoice"}
+    sent = {key: entry for entry in done if entry.operation == "send_invoice" for key in entry.depends_on}
     invoices = []
     for entry in done:
         if entry.operation != "create_invoice":
             continue
-        mailed = sent.get(entry.opportunity_id)
+        mailed = sent.get(entry.key)
         invoice = parse_json((mailed or entry).result or "{}")
         invoices.append(
             {
@@ -328,6 +328,7 @@ def show(report: PassReport, settings: Settings) -> None:
         "invoiced before": report.deals.get("invoiced", 0),
         "refused": report.deals.get("refused", 0),
         "waiting for a customer match": report.deals.get("waiting", 0),
+        "billed by period, nothing due": report.deals.get("scheduled", 0),
         "before go-live": report.deals.get("before_go_live", 0),
     }
     if any(parts.values()):

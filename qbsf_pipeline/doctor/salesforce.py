@@ -16,6 +16,7 @@ from qbsf_pipeline.salesforce.client import Query, QueryAnswer, SalesforceClient
 from qbsf_pipeline.salesforce.login import audience
 from qbsf_pipeline.salesforce.objects import (
     OBJECT_NAMES,
+    OPTIONAL_OBJECTS,
     ObjectDescription,
     check_fields,
     quoted,
@@ -28,8 +29,6 @@ from qbsf_pipeline.warehouse.tables import decimal_or_none
 
 AREA = Area.SALESFORCE
 
-#: Objects that an org may lack or hide without harm.
-_OPTIONAL = frozenset({"OpportunityStage", "CurrencyType"})
 _MUCH = Decimal("0.8")
 _FEW_USERS = 200
 
@@ -172,11 +171,11 @@ def check_objects(described: Mapping[str, Mapping[str, Any] | None]) -> list[Fin
         found = described.get(name)
         if found is not None and found.get("queryable") is not False:
             continue
-        if name not in _OPTIONAL:
+        if name not in OPTIONAL_OBJECTS:
             mend = f"Setup, Permission Sets, the integration user's set, Object Settings, {name}: Read (and View All Records)"
             findings.append(AREA.problem(name, f"The integration user may not read the object {name}", mend))
     if not findings:
-        findings.append(AREA.ok("objects", f"all {len(OBJECT_NAMES) - len(_OPTIONAL)} objects that are read can be read"))
+        findings.append(AREA.ok("objects", f"all {len(OBJECT_NAMES) - len(OPTIONAL_OBJECTS)} objects that are read can be read"))
     return findings
 
 

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from qbsf_pipeline.state.ledger import LedgerEntry
 
+#: What moves in no mode without a person's word on it.
+ALWAYS_ASKED = frozenset({"change_schedule", "create_credit_memo"})
+
 
 def batch_of(plan_ids: Iterable[str]) -> str:
     """The id of a whole plan: the same deals planned the same way give the same id, so an approval outlives the pass.
@@ -23,7 +26,8 @@ def allowed_keys(entries: Sequence[LedgerEntry], decisions: Mapping[str, str], *
     Args:
         entries: what is ready in the ledger.
         decisions: ``approved`` or ``rejected`` by plan id or by the id of the whole plan.
-        needs_approval: whether nothing moves without a person (mode ``approve``). A rejection holds in every mode.
+        needs_approval: whether nothing moves without a person (mode ``approve``). A rejection holds in every mode, and
+            :data:`ALWAYS_ASKED` in every mode waits for an approval.
 
     What an approved write depends on (the customer that two deals share) is approved with it; a deal's own decision goes
     before that on the whole plan.
@@ -32,8 +36,11 @@ def allowed_keys(entries: Sequence[LedgerEntry], decisions: Mapping[str, str], *
     def decision(entry: LedgerEntry) -> str | None:
         return decisions.get(entry.plan_id) or decisions.get(entry.batch or "")
 
-    wanted = "approved" if needs_approval else None
-    chosen = {entry.key for entry in entries if decision(entry) in (wanted, "approved")}
+    def is_chosen(entry: LedgerEntry) -> bool:
+        said = decision(entry)
+        return said == "approved" or (said is None and not needs_approval and entry.operation not in ALWAYS_ASKED)
+
+    chosen = {entry.key for entry in entries if is_chosen(entry)}
     by_key = {entry.key: entry for entry in entries}
     waiting = list(chosen)
     while waiting:

@@ -13,9 +13,10 @@ from qbsf_pipeline.customers.matching.plan import REVIEWS as CUSTOMER_REVIEWS
 from qbsf_pipeline.customers.matching.remember import remember_links
 from qbsf_pipeline.customers.matching.side_by_side import details_of
 from qbsf_pipeline.customers.matching.tell import tell_reviews
+from qbsf_pipeline.flows.approval import ALWAYS_ASKED
 from qbsf_pipeline.flows.plan_assets import PlanConfig, plan_spec
-from qbsf_pipeline.flows.plans import company_today, kept_keys
-from qbsf_pipeline.flows.problems import entries_to_tell, tell_problems
+from qbsf_pipeline.flows.plans import company_today, company_zone, kept_keys
+from qbsf_pipeline.flows.problems import entries_to_tell, record_link, tell_problems
 from qbsf_pipeline.flows.writing import Pending, Pushing, pending_asset, plan_results, pushed_asset
 from qbsf_pipeline.invoices.plan import (
     DEALS,
@@ -31,7 +32,10 @@ from qbsf_pipeline.invoices.plan import (
     plan_invoices,
 )
 from qbsf_pipeline.invoices.push import PushContext, PushOutcome, push
+from qbsf_pipeline.invoices.recurring.tables import BILLING_SCHEDULE_LINES, BILLING_SCHEDULES
 from qbsf_pipeline.invoices.references import DocumentNumbers, highest_number
+from qbsf_pipeline.invoices.schedule_messages import question_messages, stopped_messages
+from qbsf_pipeline.invoices.schedule_tables import SCHEDULE_AGREEMENTS, agreed_schedules
 from qbsf_pipeline.invoices.tell import WORDS, problems_of, tell_invoices
 from qbsf_pipeline.invoices.validation import CUSTOMER_IN_REVIEW
 from qbsf_pipeline.money import parse_json
@@ -39,11 +43,16 @@ from qbsf_pipeline.progress import progress
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.resources import WAREHOUSE_POOL, Doors, DoorsResource, WarehouseResource
 from qbsf_pipeline.salesforce import objects as salesforce
+from qbsf_pipeline.salesforce.quotes_and_schedules import CPQ_QUOTE, CPQ_QUOTE_LINE, REVENUE_SCHEDULE
+from qbsf_pipeline.state.outbox import Message
 from qbsf_pipeline.state.reviews import ReviewCase
 from qbsf_pipeline.steps import step, tell_back
 from qbsf_pipeline.warehouse.assets import table_key
 from qbsf_pipeline.warehouse.connection import read_table, replace_rows
 from qbsf_pipeline.warehouse.raw import WATERMARKS, upsert_rows
+
+#: What the plan step writes.
+PLANNED_TABLES = (PLAN, DEALS, REFUSALS, NOTES, BILLING_SCHEDULES, BILLING_SCHEDULE_LINES, SCHEDULE_AGREEMENTS)
 
 _SALESFORCE_INPUTS = (
     salesforce.OPPORTUNITY,
@@ -53,10 +62,14 @@ _SALESFORCE_INPUTS = (
     salesforce.CONTACT,
     salesforce.OPPORTUNITY_CONTACT_ROLE,
     salesforce.ORGANIZATION,
+    REVENUE_SCHEDULE,
+    CPQ_QUOTE,
+    CPQ_QUOTE_LINE,
 )
 _QUICKBOOKS_INPUTS = (
     quickbooks.CUSTOMER,
     quickbooks.INVOICE,
+    quickbooks.CREDIT_MEMO,
     quickbooks.ITEM,
     quickbooks.TERM,
     quickbooks.CLASS,
@@ -86,6 +99,9 @@ _PLAN_DEPS = [table_key(table) for table in (*_SALESFORCE_INPUTS, *_QUICKBOOKS_I
         ),
         plan_spec(REFUSALS, "Deals that cannot be invoiced, one row for each reason, with what to do.", _PLAN_DEPS),
         plan_spec(NOTES, "What was mended by rule on the way, and told.", _PLAN_DEPS),
+        plan_spec(BILLING_SCHEDULES, "Every period of every deal that is billed period by period.", _PLAN_DEPS),
+        plan_spec(BILLING_SCHEDULE_LINES, "What each period bills of each line.", _PLAN_DEPS),
+        plan_spec(SCHEDULE_AGREEMENTS, "Billing schedules that are remembered from this plan on.", _PLAN_DEPS),
     ],
     pool=WAREHOUSE_POOL,
 )
@@ -111,21 +127,25 @@ def invoice_plan(
         )
         progress(f"looking at {inputs.opportunity.height} opportunities")
         plan = plan_invoices(inputs, opened.settings.rules, parameters)
-        tables = ((PLAN, plan.writes), (DEALS, plan.deals), (REFUSALS, plan.refusals), (NOTES, plan.notes))
+        frames = (plan.writes, plan.deals, plan.refusals, plan.notes, plan.schedules, plan.schedule_lines, plan.agreements)
+        tables = tuple(zip(PLANNED_TABLES, frames, strict=True))
         with opened.warehouse.transaction() as connection:
             for table, frame in tables:
                 replace_rows(connection, table, frame)
         outcomes = dict(plan.deals.get_column("outcome").value_counts().iter_rows())
         report.counts = {"won deals": plan.deals.height, "writes": plan.writes.height, **outcomes}
-    yield from plan_results((table for table, _ in tables), {table.name: frame for table, frame in tables})
+    yield from plan_results((table for table, _ in tables), {table.name: frame for table, frame in tables}, "schedule")
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """What becomes pending beside the plan: what people are asked, and how accounts were matched."""
+    """What becomes pending beside the plan: what people are asked, how accounts were matched, and what is remembered and told of
+    billing schedules."""
 
     cases: list[ReviewCase]
     matches: pl.DataFrame
+    agreements: list[dict[str, Any]]
+    changes: list[dict[str, Any]]
 
 
 def _asked(opened: Doors) -> _Asked:
@@ -133,13 +153,17 @@ def _asked(opened: Doors) -> _Asked:
         deals = read_table(connection, DEALS)
         matches = read_table(connection, MATCHES)
         questions = read_table(connection, CUSTOMER_REVIEWS)
-    return _Asked(_cases(opened, questions, deals), matches)
+        agreements = read_table(connection, SCHEDULE_AGREEMENTS).to_dicts()
+        changes = read_table(connection, PLAN).filter(pl.col("operation").is_in(list(ALWAYS_ASKED))).to_dicts()
+    return _Asked(_cases(opened, questions, deals), matches, agreements, changes)
 
 
 def _record(opened: Doors, asked: _Asked, now: datetime) -> dict[str, int]:
     opened.state.reviews.open_or_refresh(asked.cases, now)
     opened.state.reviews.close_missing([case.account_id for case in asked.cases], now)
-    return {}
+    agreed = opened.state.billing_schedules.agree(agreed_schedules(asked.agreements), now)
+    opened.state.outbox.put(_schedule_messages(opened, asked), now)
+    return {"schedules agreed": agreed}
 
 
 def _ask_and_tell(opened: Doors, plan: pl.DataFrame, asked: _Asked, now: datetime) -> dict[str, int]:
@@ -160,7 +184,7 @@ pending = pending_asset(
     FLOW,
     Pending(
         plan=PLAN,
-        deps=[table_key(table) for table in (PLAN, DEALS, REFUSALS, MATCHES)],
+        deps=[table_key(table) for table in (PLAN, DEALS, REFUSALS, MATCHES, SCHEDULE_AGREEMENTS)],
         description=(
             "The plan that passed its gates, in the write ledger. Runs only after every blocking check of the plan has passed in "
             "the same run; what cannot be invoiced is told in Slack from here."
@@ -180,9 +204,11 @@ def _tell(opened: Doors, outcome: PushOutcome) -> dict[str, int]:
         "customers created": outcome.count("Customer"),
         "items created": outcome.count("Item"),
         "invoices": outcome.count("Invoice"),
+        "credit memos": outcome.count("CreditMemo"),
         "e-mailed": outcome.sent,
         "written back": outcome.written_back,
         "refused": outcome.refused,
+        "schedules changed": outcome.schedules,
         "held": len(outcome.held),
         "need a person": _tell_problems(opened),
     }
@@ -278,7 +304,12 @@ def _inputs(opened: Doors) -> InvoiceInputs:
             for table in _QUICKBOOKS_INPUTS
         }
         matches = read_table(connection, MATCHES)
-    ledger = [{name: row[name] for name in LEDGER} for row in state.ledger.outcomes(FLOW)]
+    zone = company_zone(quickbooks_frames["company_info"], salesforce_frames["organization"])
+    ledger = [
+        {"done_on": row["done_at"].astimezone(zone).date() if row["done_at"] else None}
+        | {name: row[name] for name in LEDGER if name != "done_on"}
+        for row in state.ledger.outcomes(FLOW)
+    ]
     links = [{"opportunity_id": link.opportunity_id, "invoice_id": link.invoice_id} for link in state.links.all_invoices()]
     return InvoiceInputs(
         **salesforce_frames,
@@ -287,7 +318,17 @@ def _inputs(opened: Doors) -> InvoiceInputs:
         ledger=pl.DataFrame(ledger, schema=LEDGER),
         invoice_links=pl.DataFrame(links, schema=INVOICE_LINKS),
         generations=pl.DataFrame(schema=GENERATIONS),
+        agreed_schedules=state.billing_schedules.all(),
+        decisions=state.approvals.decisions(),
     )
+
+
+def _schedule_messages(opened: Doors, asked: _Asked) -> list[Message]:
+    """What finance is told of schedules: what stopped, and what waits for a person."""
+    agreements, questions = asked.agreements, asked.changes
+    url, channel = opened.salesforce.instance_url, opened.settings.environment.slack_finance_channel
+    links = {row["opportunity_id"]: record_link(url, row["opportunity_id"]) for row in (*agreements, *questions)}
+    return [*stopped_messages(agreements, channel, links), *question_messages(questions, channel, links)]
 
 
 def _remember_matches(opened: Doors, plan: pl.DataFrame, matches: pl.DataFrame, now: datetime) -> None:
@@ -327,6 +368,7 @@ def _push(opened: Doors) -> PushOutcome:
         numbers = read_table(connection, quickbooks.INVOICE, ["doc_number"]).get_column("doc_number").to_list()
         preferences = read_table(connection, quickbooks.PREFERENCES, ["book_close_date", "extracted_at"])
         planned = dict(read_table(connection, PLAN, ["key", "payload"]).iter_rows())
+        amounts = dict(read_table(connection, DEALS, ["opportunity_id", "amount"]).drop_nulls().iter_rows())
         watermarks = read_table(connection, WATERMARKS, ["table_name", "read_until"])
     read_until = watermarks.filter(pl.col("table_name") == "quickbooks.invoice").get_column("read_until").max()
 
@@ -356,6 +398,7 @@ def _push(opened: Doors) -> PushOutcome:
         document_numbers=DocumentNumbers(prefix, highest_number(numbers, prefix)),
         book_close_date=closed if isinstance(closed, date) else None,
         planned=planned,
+        deal_amounts=amounts,
         read_until=read_until if isinstance(read_until, datetime) else None,
         pulled_invoices=pulled_invoices,
         clock=opened.now,

@@ -2,7 +2,7 @@
 :mod:`qbsf_pipeline.flows.source_gates`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 
@@ -12,24 +12,35 @@ import polars as pl
 from qbsf_pipeline.flows.approval import batch_of
 from qbsf_pipeline.flows.gates import GateOutcome, check_result, check_spec, keys_are_unique, not_begun_yet, some
 from qbsf_pipeline.invoices.plan import PLAN
+from qbsf_pipeline.invoices.recurring.schedule import period_of
+from qbsf_pipeline.invoices.recurring.tables import BILLING_SCHEDULES
+from qbsf_pipeline.invoices.schedule_checks import (
+    no_period_is_billed_twice,
+    quoted_totals,
+    totals_equal_the_quotes,
+    totals_equal_the_schedules,
+)
 from qbsf_pipeline.money import format_amount, parse_json, to_cents
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.resources import WAREHOUSE_POOL, DoorsResource, WarehouseResource
 from qbsf_pipeline.salesforce import objects as salesforce
+from qbsf_pipeline.salesforce.quotes_and_schedules import CPQ_QUOTE
 from qbsf_pipeline.settings import GateRules, Rules
 from qbsf_pipeline.warehouse.connection import read_table
 
 PLAN_KEY = dg.AssetKey(["invoices", "plan"])
+_BILLS = ("create_invoice", "create_credit_memo")
 
 
 def no_deal_is_billed_twice(plan: pl.DataFrame, opportunities: pl.DataFrame, invoices: pl.DataFrame) -> GateOutcome:
-    """No invoice is planned for a deal that holds an invoice id or that an invoice in QuickBooks names.
+    """No invoice is planned for a deal that holds an invoice id or that an invoice in QuickBooks names. Invoices of periods have
+    a gate of their own.
 
     Args:
         opportunities: id, invoice_id.
         invoices: opportunity_id (from the marker), whatever their status.
     """
-    planned = plan.filter(pl.col("operation") == "create_invoice").select(pl.col("source_id").alias("id"))
+    planned = _whole_deals(plan).select(pl.col("source_id").alias("id"))
     held = opportunities.filter(pl.col("invoice_id").is_not_null() & (pl.col("invoice_id") != "")).select("id")
     marked = invoices.filter(pl.col("opportunity_id").is_not_null()).select(
         pl.col("opportunity_id").str.slice(0, 15).alias("short")
@@ -52,7 +63,7 @@ def every_invoice_has_a_confirmed_customer(plan: pl.DataFrame, customers: pl.Dat
     known = set(customers.filter(pl.col("active") & ~pl.col("is_deleted")).get_column("id").to_list())
     created = set(plan.filter(pl.col("operation") == "create_customer").get_column("source_id").to_list())
     wrong: list[str] = []
-    rows = plan.filter(pl.col("operation") == "create_invoice")
+    rows = plan.filter(pl.col("operation").is_in(list(_BILLS)))
     for payload, label in rows.select("payload", "label").iter_rows():
         value = str(((parse_json(payload).get("CustomerRef")) or {}).get("value") or "")
         if not (value in known or (value.startswith("$customer:") and value.removeprefix("$customer:") in created)):
@@ -65,18 +76,20 @@ def every_invoice_has_a_confirmed_customer(plan: pl.DataFrame, customers: pl.Dat
     return GateOutcome("every_invoice_has_a_confirmed_customer", not wrong, text)
 
 
-def totals_equal_the_deals(plan: pl.DataFrame, line_items: pl.DataFrame) -> GateOutcome:
-    """The lines of each planned invoice add up to the deal's lines, to the cent.
+def totals_equal_the_deals(plan: pl.DataFrame, line_items: pl.DataFrame, quoted: Collection[str] = ()) -> GateOutcome:
+    """The lines of each planned invoice add up to the deal's lines, to the cent. Invoices of periods and quotes have gates of
+    their own.
 
     Args:
         line_items: opportunity_id, total_price (in the deal's currency), is_deleted.
+        quoted: deals that are billed by their quotes.
     """
     sums = {
         row["opportunity_id"]: row["total_price"]
         for row in line_items.filter(~pl.col("is_deleted")).group_by("opportunity_id").agg(pl.col("total_price").sum()).to_dicts()
     }
     wrong: list[str] = []
-    rows = plan.filter(pl.col("operation") == "create_invoice")
+    rows = _whole_deals(plan).filter(~pl.col("source_id").is_in(list(quoted)))
     for payload, source_id, label in rows.select("payload", "source_id", "label").iter_rows():
         total = sum((Decimal(str(line["Amount"])) for line in parse_json(payload)["Line"]), Decimal(0))
         if total != to_cents(Decimal(sums.get(source_id) or 0)):
@@ -87,6 +100,12 @@ def totals_equal_the_deals(plan: pl.DataFrame, line_items: pl.DataFrame) -> Gate
         else f"{len(wrong)} invoices differ from their deals: {some(wrong)}."
     )
     return GateOutcome("totals_equal_the_deals", not wrong, text)
+
+
+def _whole_deals(plan: pl.DataFrame) -> pl.DataFrame:
+    """The planned invoices that are no period of their deal."""
+    periods = [key for key in plan.get_column("key").to_list() if period_of(key) is not None]
+    return plan.filter((pl.col("operation") == "create_invoice") & ~pl.col("key").is_in(periods))
 
 
 def only_own_fields_are_written(plan: pl.DataFrame, rules: Rules) -> GateOutcome:
@@ -119,7 +138,7 @@ def books_are_open(plan: pl.DataFrame, preferences: pl.DataFrame) -> GateOutcome
     dates = [value for value in preferences.get_column("book_close_date").to_list() if isinstance(value, date)]
     if not dates:
         return GateOutcome("books_are_open", True, "The books have no closing date.")
-    closed = plan.filter((pl.col("operation") == "create_invoice") & (pl.col("txn_date") <= max(dates)))
+    closed = plan.filter(pl.col("operation").is_in(list(_BILLS)) & (pl.col("txn_date") <= max(dates)))
     text = (
         f"No invoice is dated before the books were closed ({max(dates)})."
         if closed.is_empty()
@@ -140,7 +159,7 @@ def currencies_agree(plan: pl.DataFrame, customers: pl.DataFrame, preferences: p
     several = bool(settings and settings[0]["multi_currency"])
     currency_of = dict(customers.select("id", "currency").iter_rows())
     wrong: list[str] = []
-    rows = plan.filter(pl.col("operation") == "create_invoice")
+    rows = plan.filter(pl.col("operation").is_in(list(_BILLS)))
     for payload, currency, label in rows.select("payload", "currency", "label").iter_rows():
         value = str((parse_json(payload).get("CustomerRef") or {}).get("value") or "")
         expected = currency_of.get(value) or home
@@ -199,8 +218,11 @@ def within_blast_radius(
     specs=[
         check_spec("no_write_is_planned_twice", PLAN_KEY, "Protects against the same write under two names."),
         check_spec("no_deal_is_billed_twice", PLAN_KEY, "Protects customers from a second invoice for one deal."),
+        check_spec("no_period_is_billed_twice", PLAN_KEY, "Protects customers from a second invoice for one period."),
         check_spec("every_invoice_has_a_confirmed_customer", PLAN_KEY, "Protects against billing the wrong customer."),
         check_spec("totals_equal_the_deals", PLAN_KEY, "Protects the amount: invoice and deal agree to the cent."),
+        check_spec("totals_equal_the_schedules", PLAN_KEY, "Protects the amount: invoice and period agree to the cent."),
+        check_spec("totals_equal_the_quotes", PLAN_KEY, "Protects the amount: invoice and quote agree to the cent."),
         check_spec("only_own_fields_are_written", PLAN_KEY, "Protects fields that sales owns."),
         check_spec("books_are_open", PLAN_KEY, "Protects closed accounting periods."),
         check_spec("currencies_agree", PLAN_KEY, "Protects against an invoice in the wrong currency."),
@@ -214,10 +236,13 @@ def plan_gates(doors: DoorsResource, warehouse: WarehouseResource) -> Iterator[d
     rules = opened.settings.rules
     with opened.warehouse.connection() as connection:
         plan = read_table(connection, PLAN)
-        opportunities = read_table(connection, salesforce.OPPORTUNITY, ["id", "invoice_id"])
+        opportunities = read_table(connection, salesforce.OPPORTUNITY, ["id", "invoice_id", "amount"])
         line_items = read_table(connection, salesforce.OPPORTUNITY_LINE_ITEM, ["opportunity_id", "total_price", "is_deleted"])
         customers = read_table(connection, quickbooks.CUSTOMER, ["id", "active", "currency", "is_deleted"])
-        invoices = read_table(connection, quickbooks.INVOICE, ["id", "opportunity_id"])
+        invoices = read_table(connection, quickbooks.INVOICE, ["id", "opportunity_id", "private_note"])
+        columns = ["opportunity_id", "is_primary", "is_deleted", "net_amount", "customer_amount"]
+        quotes = read_table(connection, CPQ_QUOTE, columns)
+        schedules = read_table(connection, BILLING_SCHEDULES, ["opportunity_id", "period", "amount", "invoice_id"])
         preferences = read_table(connection, quickbooks.PREFERENCES, ["book_close_date", "home_currency", "multi_currency"])
     batch = batch_of(plan.get_column("plan_id").to_list())
     new_customers = plan.filter(pl.col("operation") == "create_customer")
@@ -227,8 +252,12 @@ def plan_gates(doors: DoorsResource, warehouse: WarehouseResource) -> Iterator[d
     decisions = opened.state.approvals.decisions()
     yield check_result(keys_are_unique(plan), PLAN_KEY)
     yield check_result(no_deal_is_billed_twice(plan, opportunities, invoices), PLAN_KEY)
+    yield check_result(no_period_is_billed_twice(plan, opportunities, invoices, schedules), PLAN_KEY)
     yield check_result(every_invoice_has_a_confirmed_customer(with_customers, customers), PLAN_KEY)
-    yield check_result(totals_equal_the_deals(plan, line_items), PLAN_KEY)
+    totals = quoted_totals(quotes, opportunities, rules.cpq)
+    yield check_result(totals_equal_the_deals(plan, line_items, totals), PLAN_KEY)
+    yield check_result(totals_equal_the_schedules(plan, schedules), PLAN_KEY)
+    yield check_result(totals_equal_the_quotes(plan, totals), PLAN_KEY)
     yield check_result(only_own_fields_are_written(plan, rules), PLAN_KEY)
     yield check_result(books_are_open(plan, preferences), PLAN_KEY)
     yield check_result(currencies_agree(plan, customers, preferences), PLAN_KEY)

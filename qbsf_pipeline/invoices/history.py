@@ -9,22 +9,27 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import polars as pl
 
 from qbsf_pipeline.customers.texts import short_id
+from qbsf_pipeline.invoices.recurring.markers import noted_period
+from qbsf_pipeline.invoices.recurring.schedule import period_of
+from qbsf_pipeline.quickbooks.objects import opportunity_in
 
 FIRST_GENERATION = 1
 
 
 @dataclass(frozen=True)
 class LedgerLine:
-    """What the ledger says of one key."""
+    """What the ledger says of one key; ``done_on``: the company's day on which it was done."""
 
     status: str
     result_id: str | None
     error_code: str | None
+    done_on: date | None = None
 
 
 @dataclass(frozen=True)
@@ -54,17 +59,25 @@ class BillingHistory:
         ledger: pl.DataFrame,
         generations: pl.DataFrame,
         realm_id: str,
+        credit_memos: pl.DataFrame,
     ) -> None:
-        """Args: columns of ``quickbooks.invoice`` and of :data:`plan.INVOICE_LINKS`, ``LEDGER`` and ``GENERATIONS``."""
+        """Args: columns of ``quickbooks.invoice`` and of :data:`plan.INVOICE_LINKS`, ``LEDGER`` and ``GENERATIONS``, and
+        ``quickbooks.credit_memo``."""
         self._realm_id = realm_id
         known = invoices.sort("created_at", "id", nulls_last=True).select(
-            "id", "doc_number", "opportunity_id", "status", "balance", "email_status", "bill_email", "total", "due_date"
+            *("id", "doc_number", "opportunity_id", "status", "balance", "email_status", "bill_email", "total", "due_date"),
+            *("tax", "txn_date", "private_note"),
         )
         self._invoices: dict[str, dict[str, Any]] = {row["id"]: row for row in known.iter_rows(named=True)}
         self._marked: dict[str, list[str]] = defaultdict(list)
         for row in self._invoices.values():
             if row["opportunity_id"]:
                 self._marked[short_id(row["opportunity_id"])].append(row["id"])
+        memos = credit_memos.sort("id").select("id", "doc_number", "total", "remaining", "txn_date", "private_note", "is_deleted")
+        self._memos = {row["id"]: row for row in memos.iter_rows(named=True) if noted_period(row["private_note"]) is not None}
+        self._memos_of: dict[str, list[str]] = defaultdict(list)
+        for row in self._memos.values():
+            self._memos_of[short_id(opportunity_in(row["private_note"]) or "")].append(row["id"])
         self._linked: dict[str, list[str]] = defaultdict(list)
         for opportunity_id, invoice_id in invoice_links.select("opportunity_id", "invoice_id").iter_rows():
             self._linked[short_id(opportunity_id)].append(invoice_id)
@@ -73,10 +86,15 @@ class BillingHistory:
         self.created_items: dict[str, str] = {}
         self._write_backs: dict[str, dict[str, str]] = defaultdict(dict)
         self._done: dict[str, list[str | None]] = defaultdict(list)
+        self._periods: dict[str, dict[int, LedgerLine]] = defaultdict(dict)
         for row in ledger.iter_rows(named=True):
-            self._ledger[row["key"]] = LedgerLine(row["status"], row["result_id"], row["error_code"])
+            self._ledger[row["key"]] = LedgerLine(row["status"], row["result_id"], row["error_code"], row["done_on"])
             if row["operation"] == "create_invoice" and row["status"] == "done" and row["opportunity_id"]:
                 self._done[short_id(row["opportunity_id"])].append(row["result_id"])
+            if row["operation"] in ("create_invoice", "create_credit_memo"):
+                number = period_of(row["key"])
+                if number is not None:
+                    self._periods[row["key"].rpartition(":")[0]][number] = self._ledger[row["key"]]
             if row["operation"] == "create_item" and row["status"] == "done" and row["result_id"]:
                 self.created_items[row["result_id"]] = f"$item:{row['key'].rsplit(':', 1)[1]}"
             if (row["operation"] or "").startswith("write_back_"):
@@ -95,6 +113,25 @@ class BillingHistory:
         """The key of the deal's invoice: what makes it the same write for ever."""
         return f"quickbooks:{self._realm_id}:invoice:{opportunity_id}:{self.generation(opportunity_id)}"
 
+    def periods(self, opportunity_id: str) -> Mapping[int, LedgerLine]:
+        """What the ledger says of the invoices of a deal's periods, by their numbers."""
+        return self._periods.get(self.invoice_key(opportunity_id), {})
+
+    def notes(self, opportunity_id: str) -> dict[str, str | None]:
+        """Private notes of every invoice that names the deal, or that is linked to it, by id; the oldest first."""
+        short = short_id(opportunity_id)
+        found = dict.fromkeys([*self._marked.get(short, ()), *self._linked.get(short, ())])
+        return {one: (self._invoices.get(one) or {}).get("private_note") for one in found}
+
+    def memo_notes(self, opportunity_id: str) -> dict[str, str | None]:
+        """Private notes of every credit memo that names the deal and a period, by id."""
+        return {one: self._memos[one]["private_note"] for one in self._memos_of.get(short_id(opportunity_id), ())}
+
+    def credit_memo(self, memo_id: str) -> Mapping[str, Any] | None:
+        """Id, doc_number, total, remaining, txn_date, private_note and is_deleted of a credit memo that names a period; ``None``
+        while it was not read."""
+        return self._memos.get(memo_id)
+
     def ledger(self, key: str) -> LedgerLine | None:
         """What the ledger says of a key."""
         return self._ledger.get(key)
@@ -108,8 +145,8 @@ class BillingHistory:
         return invoice_id in self._invoices
 
     def invoice(self, invoice_id: str) -> Mapping[str, Any] | None:
-        """Id, doc_number, opportunity_id, status, balance, email_status, bill_email, total and due_date of an invoice; ``None``
-        while it was not read."""
+        """Id, doc_number, opportunity_id, status, balance, email_status, bill_email, total, tax, txn_date, due_date and
+        private_note of an invoice; ``None`` while it was not read."""
         return self._invoices.get(invoice_id)
 
     def billed(self, deal: Mapping[str, Any]) -> Billed | None:

@@ -111,34 +111,59 @@ def item(name: str, sku: str | None, description: str | None, income_account_id:
     return body
 
 
-def opportunity_write_back(opportunity_id: str, fields: OpportunityFields) -> dict[str, Any]:
-    """What a deal is told of the invoice that the same push creates."""
-    return {
+def opportunity_write_back(opportunity_id: str, fields: OpportunityFields, *, only_one: bool = True) -> dict[str, Any]:
+    """What a deal is told of the invoice that the same push creates.
+
+    Args:
+        only_one: whether the deal has no other invoice. Of a deal with several, status and balance are those of all of them
+            together, which the payments flow tells.
+    """
+    body = {
         "Id": opportunity_id,
         fields.invoice_id: "$invoice.Id",
         fields.invoice_number: "$invoice.DocNumber",
         fields.invoice_url: "$invoice.link",
-        fields.payment_status: "$invoice.status",
-        fields.invoice_balance: "$invoice.Balance",
     }
+    if only_one:
+        body |= {fields.payment_status: "$invoice.status", fields.invoice_balance: "$invoice.Balance"}
+    return body
 
 
-def opportunity_adoption(opportunity_id: str, found: Mapping[str, Any], link: str, fields: OpportunityFields) -> dict[str, Any]:
+def opportunity_adoption(
+    opportunity_id: str, found: Mapping[str, Any], link: str, fields: OpportunityFields, *, only_one: bool = True
+) -> dict[str, Any]:
     """What a deal is told of an invoice that exists already.
 
     Args:
         found: of ``quickbooks.invoice``: id, doc_number, status, balance, email_status.
         link: where a person opens the invoice.
+        only_one: see :func:`opportunity_write_back`.
     """
     status = {"voided": "Voided", "deleted": "Deleted"}.get(found["status"] or "")
     balance: Decimal | None = found["balance"]
     body: dict[str, Any] = {"Id": opportunity_id, fields.invoice_id: found["id"]}
     _put(body, fields.invoice_number, found["doc_number"])
     body[fields.invoice_url] = link
+    if not only_one:
+        return body
     body[fields.payment_status] = status or ("Sent" if found["email_status"] == "EmailSent" else "Invoiced")
     if balance is not None:
         body[fields.invoice_balance] = balance
     return body
+
+
+def addressed(account: Mapping[str, Any], bill_to: Mapping[str, str] | None) -> Mapping[str, Any]:
+    """The account with the billing address of a quote in place of its own.
+
+    Args:
+        account: row of ``salesforce.account``.
+        bill_to: name, street, city, state, postal_code, country; ``None`` where the quote decides nothing.
+    """
+    if bill_to is None:
+        return account
+    told = {f"billing_{part}": bill_to[part] for part in ("city", "state", "postal_code", "country")}
+    street = "\n".join(part for part in (bill_to["name"], bill_to["street"]) if part)
+    return {**account, **told, "billing_street": street}
 
 
 def account_write_back(account_id: str, customer_id: str, fields: AccountFields) -> dict[str, Any]:

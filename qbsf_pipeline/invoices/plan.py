@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal, localcontext
 from typing import Any
@@ -23,17 +23,29 @@ from qbsf_pipeline.customers.matching.names import legal_display_name, name_key,
 from qbsf_pipeline.customers.payloads import Mended, Mender
 from qbsf_pipeline.customers.terms import Term, active_terms, find_term
 from qbsf_pipeline.flows.plans import plan_table
-from qbsf_pipeline.invoices import payloads, validation
+from qbsf_pipeline.invoices import payloads, schedule_refusals, validation
 from qbsf_pipeline.invoices.bill_to import BillTo, bill_to
 from qbsf_pipeline.invoices.history import FIRST_GENERATION, Billed, BillingHistory, LedgerLine
 from qbsf_pipeline.invoices.items import Item, ItemCatalogue, MissingItem
+from qbsf_pipeline.invoices.line_sources.cpq import CpqQuotes
+from qbsf_pipeline.invoices.line_sources.opportunity_products import OpportunityProducts
+from qbsf_pipeline.invoices.line_sources.sold import LineSource, SoldLines, sold_lines
+from qbsf_pipeline.invoices.line_sources.tables import CPQ_QUOTE, CPQ_QUOTE_LINE, REVENUE_SCHEDULE
 from qbsf_pipeline.invoices.lines import DealLine, InvoiceLine, described, invoice_lines, plain
 from qbsf_pipeline.invoices.payloads import InvoiceHead, PricedLine
+from qbsf_pipeline.invoices.recurring.markers import period_note
+from qbsf_pipeline.invoices.recurring.revenue_schedules import RevenueRow, revenue_rows
+from qbsf_pipeline.invoices.recurring.schedule import deal_lines, period_key
+from qbsf_pipeline.invoices.recurring.tables import BILLING_SCHEDULE_LINES, BILLING_SCHEDULES, line_rows
+from qbsf_pipeline.invoices.recurring.terms import deal_terms
+from qbsf_pipeline.invoices.schedule_tables import SCHEDULE_AGREEMENTS, agreement_row, change_body
+from qbsf_pipeline.invoices.schedules import Question, Scheduled, Schedules, plan_id_of
 from qbsf_pipeline.invoices.terms import due_date
 from qbsf_pipeline.invoices.validation import Reason
 from qbsf_pipeline.money import format_amount, parse_json, to_cents, to_json
-from qbsf_pipeline.quickbooks.objects import invoice_marker
+from qbsf_pipeline.quickbooks.objects import CREDIT_MEMO, invoice_marker
 from qbsf_pipeline.settings import Rules
+from qbsf_pipeline.state.billing_schedules import AgreedSchedule
 from qbsf_pipeline.warehouse.tables import RATE, Column, TableSchema
 
 FLOW = "invoices"
@@ -84,7 +96,7 @@ DEALS = TableSchema(
         Column("close_date", pl.Date, "Day it was won"),
         Column("amount", RATE, "Amount of the deal in its currency"),
         Column("currency", pl.String, "ISO code"),
-        Column("outcome", pl.String, "planned, refused, waiting, invoiced, in_progress, before_go_live or dead"),
+        Column("outcome", pl.String, "planned, refused, waiting, scheduled, invoiced, in_progress, before_go_live or dead"),
         Column("detail", pl.String, "Why, in a sentence"),
     ),
     ("opportunity_id",),
@@ -99,6 +111,7 @@ LEDGER = pl.Schema(
         "opportunity_id": pl.String,
         "operation": pl.String,
         "error_code": pl.String,
+        "done_on": pl.Date,
     }
 )
 INVOICE_LINKS = pl.Schema({"opportunity_id": pl.String, "invoice_id": pl.String})
@@ -107,6 +120,8 @@ GENERATIONS = pl.Schema({"opportunity_id": pl.String, "generation": pl.Int64})
 #: Countries as QuickBooks writes the United States, where lines carry TAX or NON and tax is reckoned by QuickBooks.
 _UNITED_STATES = frozenset({"", "us", "usa", "u.s.", "u.s.a.", "united states", "united states of america"})
 _INCOME_ACCOUNTS = frozenset({"income", "other income"})
+#: Where objects live that are not QuickBooks'.
+_SYSTEMS = {"Account": "salesforce", "Opportunity": "salesforce", "BillingSchedule": "qbsf"}
 _ONE_TIME = frozenset({"", "one-time", "one time", "onetime"})
 
 
@@ -115,8 +130,10 @@ class InvoiceInputs:
     """Everything that a plan is made of: raw tables by their names, and what the state remembers.
 
     ``class_`` is ``quickbooks.class``; ``quickbooks_account`` is ``quickbooks.account``, the ledger accounts, while
-    ``account`` is Salesforce's. ``matches`` has the columns of :data:`customers.matching.plan.MATCHES`, the last three those of
-    :data:`LEDGER`, :data:`INVOICE_LINKS` and :data:`GENERATIONS`.
+    ``account`` is Salesforce's. ``matches`` has the columns of :data:`customers.matching.plan.MATCHES`, the next three those of
+    :data:`LEDGER`, :data:`INVOICE_LINKS` and :data:`GENERATIONS`. ``cpq_quote``, ``cpq_quote_line`` and
+    ``opportunity_line_item_schedule`` are empty where the org has none. ``agreed_schedules`` are all billing schedules that are
+    kept, the newest version of a deal last; ``decisions`` what a person said: approved or rejected, by plan id.
     """
 
     opportunity: pl.DataFrame
@@ -142,6 +159,12 @@ class InvoiceInputs:
     ledger: pl.DataFrame
     invoice_links: pl.DataFrame
     generations: pl.DataFrame
+    cpq_quote: pl.DataFrame = field(default_factory=CPQ_QUOTE.empty)
+    cpq_quote_line: pl.DataFrame = field(default_factory=CPQ_QUOTE_LINE.empty)
+    opportunity_line_item_schedule: pl.DataFrame = field(default_factory=REVENUE_SCHEDULE.empty)
+    credit_memo: pl.DataFrame = field(default_factory=CREDIT_MEMO.empty)
+    agreed_schedules: Sequence[AgreedSchedule] = ()
+    decisions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -167,12 +190,18 @@ class PlanParameters:
 
 @dataclass(frozen=True)
 class InvoicePlan:
-    """The plan: frames of :data:`PLAN`, :data:`REFUSALS`, :data:`NOTES` and :data:`DEALS`."""
+    """The plan: frames of :data:`PLAN`, :data:`REFUSALS`, :data:`NOTES` and :data:`DEALS`; of deals that are billed period by
+    period those of :data:`.recurring.tables.BILLING_SCHEDULES`, ``BILLING_SCHEDULE_LINES`` and
+    :data:`.schedule_tables.SCHEDULE_AGREEMENTS`.
+    """
 
     writes: pl.DataFrame
     refusals: pl.DataFrame
     notes: pl.DataFrame
     deals: pl.DataFrame
+    schedules: pl.DataFrame
+    schedule_lines: pl.DataFrame
+    agreements: pl.DataFrame
 
 
 def plan_invoices(inputs: InvoiceInputs, rules: Rules, parameters: PlanParameters) -> InvoicePlan:
@@ -184,6 +213,9 @@ def plan_invoices(inputs: InvoiceInputs, rules: Rules, parameters: PlanParameter
 
     ``plan_id`` is a hash over the keys and payloads of the deal's own writes. A reference to a customer or item counts the
     same before and after the program created it, so that an approval outlives that step.
+
+    Of a deal with a billing schedule every period that is due is an invoice of its own, under the key of the deal and the period;
+    what a person has to approve of its schedule first is a row of the operation ``change_schedule``.
     """
     won = inputs.opportunity.filter(pl.col("is_won").fill_null(False) & ~pl.col("is_deleted").fill_null(False))
     desk = _Desk(inputs, rules, parameters, won.drop("record", strict=False).sort("close_date", "id", nulls_last=True))
@@ -194,13 +226,48 @@ def plan_invoices(inputs: InvoiceInputs, rules: Rules, parameters: PlanParameter
         refusals=REFUSALS.frame(desk.refusals),
         notes=NOTES.frame(desk.notes).unique(maintain_order=True),
         deals=DEALS.frame(desk.deals),
+        schedules=BILLING_SCHEDULES.frame(desk.schedules),
+        schedule_lines=BILLING_SCHEDULE_LINES.frame(desk.schedule_lines),
+        agreements=SCHEDULE_AGREEMENTS.frame(desk.agreements),
     )
 
 
 @dataclass(frozen=True)
-class _SoundDeal:
-    """A deal with nothing against it, ready to be written down."""
+class _Bill:
+    """One invoice of a deal that is billed period by period.
 
+    Attributes:
+        name: "period 3 of 12".
+        note: what the invoice says of its period.
+        later: whether the deal had an invoice before.
+        credit: whether it is a credit memo; its lines are what is taken off, above zero.
+    """
+
+    key: str
+    name: str
+    note: str
+    lines: Sequence[DealLine]
+    txn_date: date
+    why: str
+    later: bool
+    credit: bool = False
+
+
+@dataclass(frozen=True)
+class _SoundDeal:
+    """A deal with nothing against it, or a period of one, ready to be written down.
+
+    Attributes:
+        key: of its invoice.
+        bill: the period; ``None`` where the invoice is the whole deal.
+        by_quote: whether the lines are those of the deal's quote.
+        told: whether the deal is told of this invoice: of several of one deal the newest only.
+    """
+
+    key: str
+    bill: _Bill | None
+    by_quote: bool
+    told: bool
     deal: Mapping[str, Any]
     account: Mapping[str, Any]
     customer: str
@@ -299,22 +366,31 @@ class _Desk:
         self._won = won
         self._company = _Company(inputs, rules)
         self._history = BillingHistory(
-            inputs.invoice, inputs.invoice_links, inputs.ledger, inputs.generations, parameters.realm_id
+            inputs.invoice, inputs.invoice_links, inputs.ledger, inputs.generations, parameters.realm_id, inputs.credit_memo
         )
         self._accounts = {row["id"]: row for row in inputs.account.drop("record", strict=False).iter_rows(named=True)}
         self._matches = {row["account_id"]: row for row in inputs.matches.iter_rows(named=True)}
         self._held_customers = {(row["customer_id"] or "").strip() for row in self._accounts.values() if not row["is_deleted"]}
-        self._lines: Mapping[str, list[dict[str, Any]]] = {}
+        self._schedules = Schedules(inputs.agreed_schedules, self._history, inputs.decisions, rules, parameters.as_of)
+        self._sources: tuple[LineSource, ...] = ()
+        self._revenue: Mapping[str, Sequence[RevenueRow]] = {}
         self._roles: Mapping[str, list[dict[str, Any]]] = {}
         self._customers: Mapping[str, dict[str, Any]] = {}
         self._sound: list[tuple[_SoundDeal, _Findings]] = []
         self._adoptions: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = []
+        self._period_adoptions: list[
+            tuple[Mapping[str, Any], Sequence[tuple[str, Mapping[str, Any]]], Mapping[str, Any] | None]
+        ] = []
+        self._questions: list[tuple[Mapping[str, Any], Question]] = []
         self._new_customers: dict[str, _NewCustomer] = {}
         self._new_items: dict[str, DealLine] = {}
         self.writes: list[dict[str, Any]] = []
         self.refusals: list[dict[str, Any]] = []
         self.notes: list[dict[str, Any]] = []
         self.deals: list[dict[str, Any]] = []
+        self.schedules: list[Mapping[str, Any]] = []
+        self.schedule_lines: list[dict[str, Any]] = []
+        self.agreements: list[dict[str, Any]] = []
 
     # First every deal is looked at
 
@@ -322,16 +398,28 @@ class _Desk:
         """Sort the deals by what becomes of them; those to be invoiced are looked at closely."""
         open_deals: list[dict[str, Any]] = []
         for deal in self._won.iter_rows(named=True):
-            billed = self._history.billed(deal)
-            if billed is not None:
+            agreed = self._schedules.is_agreed(deal["id"])
+            billed = self._history.billed(deal) if not agreed else None
+            if billed is not None and not self._schedules.is_billed_by_period(deal):
                 self._put_billed(deal, billed)
-            elif self._is_old(deal):
+            elif self._is_old(deal) and not agreed:
                 self._put_deal(deal, "before_go_live", f"Won before the go-live date {self._parameters.go_live}.")
             else:
                 open_deals.append(deal)
         self._read_details(open_deals)
         for deal in open_deals:
             self._consider(deal)
+        won = set(self._won.get_column("id").to_list())
+        kept = {agreed.opportunity_id for agreed in self._inputs.agreed_schedules} - won
+        others = self._inputs.opportunity.filter(pl.col("id").is_in(list(kept))).drop("record", strict=False).sort("id")
+        for deal in others.iter_rows(named=True):
+            stopped = self._schedules.stopped(deal)
+            if stopped is not None:
+                self._put_refusals(deal, stopped.reasons)
+                self._put_schedule(deal, stopped)
+        for opportunity_id in self._schedules.missing(set(self._inputs.opportunity.get_column("id").to_list())):
+            unknown = dict.fromkeys(("name", "account_id", "owner_id", "amount", "currency"))
+            self._put_refusals({"id": opportunity_id, **unknown}, [schedule_refusals.deal_not_shown()])
 
     def _is_old(self, deal: Mapping[str, Any]) -> bool:
         go_live = self._parameters.go_live
@@ -368,24 +456,16 @@ class _Desk:
     def _read_details(self, deals: Sequence[Mapping[str, Any]]) -> None:
         """Lines, products, contacts and customers of the few deals that are looked at closely."""
         wanted = pl.DataFrame({"opportunity_id": [deal["id"] for deal in deals]}, schema={"opportunity_id": pl.String})
-        products = self._inputs.product2.select(
-            pl.col("id").alias("product_id"),
-            pl.col("name").alias("product_name"),
-            pl.col("product_code").alias("product_own_code"),
-            pl.col("sku").alias("product_sku"),
-            pl.col("description").alias("product_description"),
-            "item_name",
-            "class_name",
+        items = self._inputs.opportunity_line_item.join(wanted, on="opportunity_id", how="semi")
+        short = pl.col("opportunity_id").str.slice(0, 15)
+        quotes = self._inputs.cpq_quote.filter(short.is_in([deal["id"][:15] for deal in deals]))
+        quote_lines = self._inputs.cpq_quote_line.join(quotes, left_on="quote_id", right_on="id", how="semi")
+        self._sources = (
+            CpqQuotes(quotes, quote_lines, self._inputs.product2, self._rules.cpq),
+            OpportunityProducts(items, self._inputs.product2),
         )
-        lines = (
-            self._inputs.opportunity_line_item.filter(~pl.col("is_deleted").fill_null(False))
-            .drop("record", strict=False)
-            .join(wanted, on="opportunity_id", how="semi")
-            .join(products, on="product_id", how="left")
-            .unique("id", keep="first", maintain_order=True)
-            .sort("opportunity_id", "sort_order", "id", nulls_last=True)
-        )
-        self._lines = _grouped(lines, "opportunity_id")
+        revenue = self._inputs.opportunity_line_item_schedule.join(items, left_on="line_id", right_on="id", how="semi")
+        self._revenue = revenue_rows(revenue)
         contacts = self._inputs.contact.filter(~pl.col("is_deleted").fill_null(False)).select(
             pl.col("id").alias("contact_id"), pl.col("name").alias("contact_name"), "email"
         )
@@ -404,7 +484,13 @@ class _Desk:
     def _consider(self, deal: Mapping[str, Any]) -> None:
         """Look at one deal; put it with the sound ones, or say everything that stands against it."""
         findings = _Findings()
-        sound = self._judge(deal, findings)
+        sold = sold_lines(deal, self._sources)
+        terms = deal_terms(deal, sold.terms, self._company.org_currency)
+        scheduled = self._schedules.decide(deal, sold, terms, self._revenue)
+        if scheduled is not None:
+            self._consider_scheduled(deal, sold, scheduled)
+            return
+        sound = self._judge(deal, sold, findings)
         line = self._history.ledger(self._history.invoice_key(deal["id"]))
         status = line.status if line is not None else None
         if sound is None:
@@ -415,6 +501,124 @@ class _Desk:
             waits = all(reason.code == validation.CUSTOMER_IN_REVIEW for reason in findings.reasons)
             self._put_deal(deal, "waiting" if waits else "refused", " ".join(reason.text for reason in findings.reasons))
             return
+        self._take(sound, findings)
+        total = format_amount(sound.amount, sound.currency)
+        dead = self._dead(sound)
+        if dead is not None:
+            self._put_deal(deal, "dead", dead)
+        elif status in ("planned", "failed", "sending"):
+            self._put_deal(deal, "in_progress", f"An invoice over {total} is on its way.")
+        else:
+            self._put_deal(deal, "planned", f"An invoice over {total} is planned.")
+
+    def _consider_scheduled(self, deal: Mapping[str, Any], sold: SoldLines, scheduled: Scheduled) -> None:
+        """Look at a deal that is billed period by period: every period that is due is an invoice of its own."""
+        self._put_schedule(deal, scheduled)
+        reasons = list(scheduled.reasons)
+        sound: list[_SoundDeal] = []
+        for bill in self._bills(deal, scheduled):
+            findings = _Findings()
+            found = self._judge(deal, sold, findings, bill)
+            if found is None:
+                reasons += [reason for reason in findings.reasons if reason not in reasons]
+            else:
+                sound.append(found)
+                told = not bill.credit and bill.key == self._newest_of(deal, scheduled)
+                self._take(replace(found, told=told), findings)
+        if not reasons:
+            self._adopt_periods(deal, scheduled, told=bool(sound))
+        details = [f"{one.bill.name if one.bill else ''} over {format_amount(one.amount, one.currency).strip()}" for one in sound]
+        detail = f"{', '.join(details)}. {scheduled.outlook}" if details else scheduled.outlook
+        dead = next((text for one in sound if (text := self._dead(one)) is not None), None)
+        statuses = {line.status if (line := self._history.ledger(one.key)) is not None else None for one in sound}
+        if reasons:
+            self._put_refusals(deal, reasons)
+            waits = all(reason.code == validation.CUSTOMER_IN_REVIEW for reason in reasons)
+            self._put_deal(deal, "waiting" if waits else "refused", " ".join(reason.text for reason in reasons))
+        elif dead is not None:
+            self._put_deal(deal, "dead", dead)
+        elif sound:
+            begun = statuses <= {"planned", "failed", "sending"}
+            self._put_deal(deal, "in_progress" if begun else "planned", detail)
+        elif None in scheduled.placed.values():
+            self._put_deal(deal, "in_progress", "An invoice was sent to QuickBooks, and its answer is being looked for.")
+        else:
+            self._put_deal(deal, "invoiced" if scheduled.is_billed else "scheduled", detail)
+
+    def _bills(self, deal: Mapping[str, Any], scheduled: Scheduled) -> list[_Bill]:
+        schedule = scheduled.schedule
+        if schedule is None or scheduled.reasons:
+            return []
+        text = self._rules.recurring.line_text
+        regular = [one for one in schedule.periods if one.kind != "difference"]
+        places = {one.number: place for place, one in enumerate(regular, start=1)}
+        found = []
+        for due in scheduled.bill:
+            period = due.period
+            name = f"period {places[period.number]} of {len(regular)}" if period.number in places else "difference"
+            late = " and was missed" if due.missed else ""
+            found.append(
+                _Bill(
+                    key=period_key(self._history.invoice_key(deal["id"]), period.number),
+                    name=name,
+                    note=period_note(period),
+                    lines=deal_lines(period, text),
+                    txn_date=due.invoice_date,
+                    why=f"{name.capitalize()} ({period.span.starts} to {period.span.ends}) is due since {period.due_on}{late}",
+                    later=bool(scheduled.placed),
+                )
+            )
+        found += [
+            _Bill(
+                key=period_key(self._history.invoice_key(deal["id"]), period.number),
+                name="credit",
+                note=period_note(period),
+                lines=[replace(line, total=-line.total) for line in deal_lines(period, text)],
+                txn_date=self._parameters.as_of,
+                why=f"The deal became smaller, and periods from {period.span.starts} to {period.span.ends} were billed already",
+                later=True,
+                credit=True,
+            )
+            for period in scheduled.credits
+        ]
+        return found
+
+    def _newest_of(self, deal: Mapping[str, Any], scheduled: Scheduled) -> str:
+        """The key of the newest period that is billed now."""
+        newest = max(scheduled.bill, key=lambda one: (one.period.due_on, one.period.number))
+        return period_key(self._history.invoice_key(deal["id"]), newest.period.number)
+
+    def _adopt_periods(self, deal: Mapping[str, Any], scheduled: Scheduled, *, told: bool) -> None:
+        """Tell the deal of its newest period where nobody does, and mail what the program lost sight of."""
+        known = self._history.periods(deal["id"])
+        sends: list[tuple[str, Mapping[str, Any]]] = []
+        for number, invoice_id in sorted(scheduled.placed.items()):
+            found = self._history.invoice(invoice_id or "")
+            if found is not None and number not in known and self._is_still_to_be_mailed(deal, found):
+                sends.append((period_key(self._history.invoice_key(deal["id"]), number), found))
+        newest = scheduled.newest
+        found = self._history.invoice(scheduled.placed.get(newest) or "") if newest is not None else None
+        waiting = [
+            status in ("planned", "sending", "failed", "dead")
+            for key, status in self._history.write_backs(deal["id"]).items()
+            if newest is not None and f":{_period_sign(period_key(self._history.invoice_key(deal['id']), newest))}:" in key
+        ]
+        stored = (deal["invoice_id"] or "").strip()
+        tell = not told and found is not None and stored != found["id"] and not any(waiting)
+        if sends or tell:
+            self._period_adoptions.append((deal, sends, found if tell else None))
+
+    def _put_schedule(self, deal: Mapping[str, Any], scheduled: Scheduled) -> None:
+        self.schedules += scheduled.rows
+        if scheduled.schedule is not None and not scheduled.reasons:
+            self.schedule_lines += line_rows(scheduled.schedule)
+        if scheduled.agreement is not None:
+            self.agreements.append(agreement_row(scheduled.agreement))
+        if scheduled.question is not None:
+            self._questions.append((deal, scheduled.question))
+
+    def _take(self, sound: _SoundDeal, findings: _Findings) -> None:
+        """Put a deal with the sound ones, and what it needs with what is to be created."""
         self._sound.append((sound, findings))
         if sound.customer == _customer_reference(sound.account["id"]):
             self._new_customers.setdefault(
@@ -424,34 +628,34 @@ class _Desk:
                     email=sound.sent_to,
                     term_id=self._customer_term(sound),
                     currency=sound.currency,
-                    deal_name=_deal_name(deal),
+                    deal_name=_deal_name(sound.deal),
                 ),
             )
         for priced in sound.lines:
             product_id = priced.line.line.product_id
             if product_id is not None and priced.item == _item_reference(product_id):
                 self._new_items.setdefault(product_id, priced.line.line)
-        total = format_amount(sound.amount, sound.currency)
+
+    def _dead(self, sound: _SoundDeal) -> str | None:
+        """What to say where the invoice, or what it needs, was refused for good."""
         dead = next((line for line in self._needed_lines(sound) if line is not None and line.status == "dead"), None)
-        if dead is not None:
-            code = f" ({dead.error_code})" if dead.error_code else ""
-            detail = f"It was refused for good{code}. It is tried again once the deal changes, or with qbsf failures retry."
-            self._put_deal(deal, "dead", detail)
-        elif status in ("planned", "failed", "sending"):
-            self._put_deal(deal, "in_progress", f"An invoice over {total} is on its way.")
-        else:
-            self._put_deal(deal, "planned", f"An invoice over {total} is planned.")
+        if dead is None:
+            return None
+        code = f" ({dead.error_code})" if dead.error_code else ""
+        return f"It was refused for good{code}. It is tried again once the deal changes, or with qbsf failures retry."
 
     def _needed_lines(self, sound: _SoundDeal) -> list[LedgerLine | None]:
         """What the ledger says of the invoice and of what must exist before it."""
-        keys = [self._history.invoice_key(sound.deal["id"])]
+        keys = [sound.key]
         if sound.customer == _customer_reference(sound.account["id"]):
             keys.append(self._customer_key(sound.account["id"]))
         new_items = [priced.line.line.product_id for priced in sound.lines if priced.item.startswith("$")]
         keys += [self._item_key(product_id) for product_id in new_items if product_id is not None]
         return [self._history.ledger(key) for key in keys]
 
-    def _judge(self, deal: Mapping[str, Any], findings: _Findings) -> _SoundDeal | None:
+    def _judge(
+        self, deal: Mapping[str, Any], sold: SoldLines, findings: _Findings, bill: _Bill | None = None
+    ) -> _SoundDeal | None:
         rules, company = self._rules, self._company
         account_id = deal["account_id"]
         account = self._accounts.get(account_id) if account_id else None
@@ -462,21 +666,26 @@ class _Desk:
             account = None
         customer = self._customer_of(deal, account, findings) if account is not None else None
         if account is not None:
-            findings.refuse(validation.billing_address_missing(account, rules.required.billing_address))
+            receiving = payloads.addressed(account, sold.terms.bill_to)
+            findings.refuse(validation.billing_address_missing(receiving, rules.required.billing_address))
         receiver, sent_to = self._receiver(deal, account, findings)
         findings.refuse(validation.contract_url_missing(deal["contract_url"], required=rules.required.contract_url))
         findings.refuse(validation.contract_url_malformed(deal["contract_url"], required=rules.required.contract_url))
-        term = self._term(deal, account, findings)
-        again = self._history.generation(deal["id"]) > FIRST_GENERATION
+        term = self._term(deal, account, sold.terms.payment_terms, findings)
+        again = self._history.generation(deal["id"]) > FIRST_GENERATION or (bill is not None and bill.later)
         findings.refuse(validation.payment_status_without_invoice(deal["payment_status"], again=again))
         findings.refuse(validation.close_date_missing(deal["close_date"]))
         txn_date = deal["close_date"] if rules.invoices.invoice_date == "close_date" else self._parameters.as_of
+        txn_date = bill.txn_date if bill is not None else txn_date
         findings.refuse(validation.books_closed(txn_date, company.book_close_date))
         currency = self._currency(deal, customer, account, findings)
-        lines, amount = self._amounts(deal, currency, findings)
+        lines, amount = self._amounts(deal, sold, currency, findings)
+        if bill is not None:
+            lines = invoice_lines(bill.lines, rules.invoices)
+            amount = _sum_of(lines)
         priced = self._priced(lines, txn_date, findings)
         class_id, department_id = self._classification(findings)
-        if (deal["billing_frequency"] or "").strip().casefold() not in _ONE_TIME:
+        if bill is None and (deal["billing_frequency"] or "").strip().casefold() not in _ONE_TIME:
             text = f"The deal says {deal['billing_frequency'].strip()} billing; one invoice over the whole deal is made."
             findings.note("billed_at_once", text)
         if deal["close_date"] is not None and deal["close_date"] > self._parameters.as_of:
@@ -484,6 +693,8 @@ class _Desk:
         if findings.reasons or account is None or customer is None or txn_date is None or currency is None:
             return None
 
+        credit = bill is not None and bill.credit
+        term = term if not credit else None
         due = due_date(term, txn_date) if term is not None else None
         values = {
             "opportunity": texts.clean(deal["name"], one_line=True),
@@ -497,21 +708,27 @@ class _Desk:
             txn_date=txn_date,
             due_date=due,
             term_id=term.term_id if term is not None else None,
-            email=sent_to,
+            email=sent_to if not credit else None,
             currency=currency if company.several_currencies else None,
             document_number="$next" if numbered else None,
-            private_note=invoice_marker(deal["id"]) + (f"\n{more}" if more.strip() else ""),
+            private_note="\n".join(
+                part for part in (invoice_marker(deal["id"]), bill.note if bill is not None else "", more) if part.strip()
+            ),
             customer_memo=texts.filled(rules.invoices.customer_memo, values),
             class_id=class_id,
             department_id=department_id,
             tax_calculation=None if company.american else "TaxExcluded" if company.sales_tax else "NotApplicable",
         )
         mender = Mender()
-        body = payloads.invoice(head, priced, account, mender)
+        body = payloads.invoice(head, priced, payloads.addressed(account, sold.terms.bill_to), mender)
         self._tell_mended(mender.mended, findings, refusing=True)
         if findings.reasons:
             return None
         return _SoundDeal(
+            key=bill.key if bill is not None else self._history.invoice_key(deal["id"]),
+            bill=bill,
+            by_quote=sold.source == "cpq_quote",
+            told=True,
             deal=deal,
             account=account,
             customer=customer,
@@ -585,9 +802,13 @@ class _Desk:
     def _sends(self) -> bool:
         return self._rules.invoices.send == "send" and self._parameters.send
 
-    def _term(self, deal: Mapping[str, Any], account: Mapping[str, Any] | None, findings: _Findings) -> Term | None:
+    def _term(
+        self, deal: Mapping[str, Any], account: Mapping[str, Any] | None, quoted: str | None, findings: _Findings
+    ) -> Term | None:
         named = ((account or {}).get("payment_terms") or "").strip()
-        name = (deal["payment_terms"] or "").strip() or named or self._rules.invoices.default_terms.strip()
+        name = (
+            (quoted or "").strip() or (deal["payment_terms"] or "").strip() or named or self._rules.invoices.default_terms.strip()
+        )
         findings.refuse(validation.payment_terms_missing(name, required=self._rules.required.payment_terms))
         if not name:
             return None
@@ -616,19 +837,21 @@ class _Desk:
                 )
         return currency
 
-    def _amounts(self, deal: Mapping[str, Any], currency: str | None, findings: _Findings) -> tuple[list[InvoiceLine], Decimal]:
-        rows = self._lines.get(deal["id"], [])
-        lines = [_deal_line(row) for row in rows if row["total_price"] is not None]
-        unknown = [row["product_name"] or row["name"] or row["id"] for row in rows if row["total_price"] is None]
-        findings.refuse(validation.line_without_amount(unknown))
-        if not rows:
-            findings.refuse(validation.no_line_items(lines))
+    def _amounts(
+        self, deal: Mapping[str, Any], sold: SoldLines, currency: str | None, findings: _Findings
+    ) -> tuple[list[InvoiceLine], Decimal]:
+        for reason in sold.reasons:
+            findings.refuse(reason)
+        for code, text in sold.notes:
+            findings.note(code, text)
+        lines = [one.line for one in sold.lines]
         billed = invoice_lines(lines, self._rules.invoices)
-        with localcontext(prec=60):
-            amount = to_cents(sum((line.amount for line in billed), Decimal(0)))
-        if not unknown:
+        amount = _sum_of(billed)
+        if not any(reason.code == "line_without_amount" for reason in sold.reasons):
             findings.refuse(validation.amount_not_positive(amount, currency, lines))
-            differs = validation.amount_differs(deal["amount"], [line.total for line in lines], currency)
+            # A quote proves its lines by its own total; the deal's amount may count otherwise, such as by the year.
+            whole = sold.source != "cpq_quote"
+            differs = validation.amount_differs(deal["amount"], [line.total for line in lines], currency) if whole else None
             if differs is not None:
                 too_much, text = differs
                 if too_much:
@@ -758,6 +981,10 @@ class _Desk:
                 self._put_note(sound.deal["id"], code, text)
         for deal, found in self._adoptions:
             self._write_adoption(deal, found)
+        for deal, sends, newest in self._period_adoptions:
+            self._write_period_adoption(deal, sends, newest)
+        for deal, question in self._questions:
+            self._write_question(deal, question)
         self._repeat_account_write_backs(told)
 
     def _write_deal(
@@ -791,13 +1018,13 @@ class _Desk:
                 shared.add(key)
                 rows.append(self._item_row(line, item_names[line.product_id], findings))
 
-        invoice_key = self._history.invoice_key(deal["id"])
+        invoice_key, bill = sound.key, sound.bill
         common = {
             "source_object": "Opportunity",
             "source_id": deal["id"],
             "account_id": account_id,
             "opportunity_id": deal["id"],
-            "label": _deal_name(deal),
+            "label": _deal_name(deal) + (f" ({bill.name})" if bill is not None else ""),
             "customer_name": customer_name,
             "amount": sound.amount,
             "currency": sound.currency,
@@ -807,20 +1034,24 @@ class _Desk:
         due = f", due {sound.due_date}" if sound.due_date is not None else ""
         terms = f", {sound.term.name}" if sound.term is not None else ""
         lines = "1 line" if len(sound.lines) == 1 else f"{len(sound.lines)} lines"
+        lines += " of its primary quote" if sound.by_quote else ""
+        why = bill.why if bill is not None else f"The deal was won on {deal['close_date']} and has no invoice"
+        credit = bill is not None and bill.credit
+        if credit:
+            common["amount"] = -sound.amount
         own = [
             self._row(
-                "create_invoice",
-                "Invoice",
+                "create_credit_memo" if credit else "create_invoice",
+                "CreditMemo" if credit else "Invoice",
                 invoice_key,
                 needs,
                 sound.invoice,
-                f"The deal was won on {deal['close_date']} and has no invoice: {lines}, "
-                f"{format_amount(sound.amount, sound.currency)}{terms}{due}.",
+                f"{why}: {lines}, {format_amount(sound.amount, sound.currency)}{terms}{due}.",
                 decided_from=sound.decided_from,
                 **common,
             )
         ]
-        if self._sends and sound.sent_to is not None:
+        if self._sends and sound.sent_to is not None and not credit:
             own.append(
                 self._row(
                     "send_invoice",
@@ -832,18 +1063,20 @@ class _Desk:
                     **common,
                 )
             )
-        payload = payloads.opportunity_write_back(deal["id"], self._rules.salesforce.opportunity)
-        own.append(
-            self._row(
-                "write_back_opportunity",
-                "Opportunity",
-                self._write_back_key("opportunity", deal["id"], payload),
-                [invoice_key],
-                payload,
-                "The deal is told number, link, status and balance of its invoice.",
-                **common,
+        if sound.told:
+            only_one = bill is None or not bill.later
+            payload = payloads.opportunity_write_back(deal["id"], self._rules.salesforce.opportunity, only_one=only_one)
+            own.append(
+                self._row(
+                    "write_back_opportunity",
+                    "Opportunity",
+                    self._write_back_key("opportunity", deal["id"], payload, invoice_key if bill is not None else None),
+                    [invoice_key],
+                    payload,
+                    f"The deal is told number, link{', status and balance' if only_one else ''} of its invoice.",
+                    **common,
+                )
             )
-        )
         rows += own
         told_row = self._account_row(sound, customer_key, customer_name, told)
         rows += [told_row] if told_row is not None else []
@@ -1017,10 +1250,47 @@ class _Desk:
             self._put_writes([row], self._plan_id([row], account_id))
 
     def _write_adoption(self, deal: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+        payload = self._adoption(deal, found, only_one=True)
+        rows: list[dict[str, Any]] = []
+        if self._is_still_to_be_mailed(deal, found):
+            rows.append(self._late_send(deal, found, self._history.invoice_key(deal["id"])))
+            payload[self._rules.salesforce.opportunity.payment_status] = "$invoice.status"
+        key = self._write_back_key("opportunity", deal["id"], payload)
+        rows.append(self._late_telling(deal, found, key, payload, [before["key"] for before in rows]))
+        self._put_writes(rows, self._plan_id(rows, deal["account_id"]))
+
+    def _write_period_adoption(
+        self,
+        deal: Mapping[str, Any],
+        sends: Sequence[tuple[str, Mapping[str, Any]]],
+        newest: Mapping[str, Any] | None,
+    ) -> None:
+        rows = [self._late_send(deal, found, key) for key, found in sends]
+        if newest is not None:
+            payload = self._adoption(deal, newest, only_one=False)
+            rows.append(self._late_telling(deal, newest, self._write_back_key("opportunity", deal["id"], payload), payload, []))
+        self._put_writes(rows, self._plan_id(rows, deal["account_id"]))
+
+    def _write_question(self, deal: Mapping[str, Any], question: Question) -> None:
+        row = self._row(
+            "change_schedule",
+            "BillingSchedule",
+            question.key,
+            [],
+            change_body(question.agreed),
+            question.sentence,
+            decided_from=_hash(question.key),
+            amount=question.amount,
+            **{**self._adopted(deal), "currency": question.currency or self._company.org_currency},
+        )
+        self._put_writes([row], plan_id_of(question.key))
+
+    def _adoption(self, deal: Mapping[str, Any], found: Mapping[str, Any], *, only_one: bool) -> dict[str, Any]:
         link = self._parameters.invoice_link.replace("{id}", found["id"])
-        payload = payloads.opportunity_adoption(deal["id"], found, link, self._rules.salesforce.opportunity)
-        number = found["doc_number"] or f"id {found['id']}"
-        common = {
+        return payloads.opportunity_adoption(deal["id"], found, link, self._rules.salesforce.opportunity, only_one=only_one)
+
+    def _adopted(self, deal: Mapping[str, Any]) -> dict[str, Any]:
+        return {
             "source_object": "Opportunity",
             "source_id": deal["id"],
             "account_id": deal["account_id"],
@@ -1029,33 +1299,39 @@ class _Desk:
             "customer_name": self._account_name(deal["account_id"]),
             "currency": _code(deal["currency"]) or self._company.org_currency,
         }
-        rows: list[dict[str, Any]] = []
-        if self._is_still_to_be_mailed(deal, found):
-            rows.append(
-                self._row(
-                    "send_invoice",
-                    "Invoice",
-                    self._history.invoice_key(deal["id"]).replace(":invoice:", ":send:", 1),
-                    [],
-                    {"Id": found["id"], "BillEmail": {"Address": found["bill_email"]}},
-                    f"QuickBooks has invoice {number} for the deal, and did not mail it to {found['bill_email']} yet.",
-                    amount=found["total"],
-                    due_date=found["due_date"],
-                    **common,
-                )
-            )
-            payload[self._rules.salesforce.opportunity.payment_status] = "$invoice.status"
-        row = self._row(
+
+    def _late_send(self, deal: Mapping[str, Any], found: Mapping[str, Any], invoice_key: str) -> dict[str, Any]:
+        number = found["doc_number"] or f"id {found['id']}"
+        return self._row(
+            "send_invoice",
+            "Invoice",
+            invoice_key.replace(":invoice:", ":send:", 1),
+            [],
+            {"Id": found["id"], "BillEmail": {"Address": found["bill_email"]}},
+            f"QuickBooks has invoice {number} for the deal, and did not mail it to {found['bill_email']} yet.",
+            amount=found["total"],
+            due_date=found["due_date"],
+            **self._adopted(deal),
+        )
+
+    def _late_telling(
+        self,
+        deal: Mapping[str, Any],
+        found: Mapping[str, Any],
+        key: str,
+        payload: Mapping[str, Any],
+        depends_on: Sequence[str],
+    ) -> dict[str, Any]:
+        number = found["doc_number"] or f"id {found['id']}"
+        return self._row(
             "write_back_opportunity",
             "Opportunity",
-            self._write_back_key("opportunity", deal["id"], payload),
-            [before["key"] for before in rows],
+            key,
+            depends_on,
             payload,
             f"QuickBooks has invoice {number} for the deal, and the deal does not know it yet.",
-            **common,
+            **self._adopted(deal),
         )
-        rows.append(row)
-        self._put_writes(rows, self._plan_id(rows, deal["account_id"]))
 
     def _is_still_to_be_mailed(self, deal: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
         """Whether an adopted invoice is one that this program made, and lost sight of before it was mailed.
@@ -1132,9 +1408,11 @@ class _Desk:
     def _item_key(self, product_id: str) -> str:
         return f"quickbooks:{self._parameters.realm_id}:item:{product_id}"
 
-    def _write_back_key(self, kind: str, record_id: str, payload: Mapping[str, Any]) -> str:
+    def _write_back_key(self, kind: str, record_id: str, payload: Mapping[str, Any], invoice_key: str | None = None) -> str:
+        """The key of telling a record. Of a deal with several invoices it names the period, for the payload is the same."""
         content = _hash(to_json(payload, sort_keys=True))[:12]
-        return f"salesforce:{self._parameters.organization_id}:{kind}:{record_id}:{content}"
+        sign = f"{_period_sign(invoice_key)}:" if invoice_key is not None else ""
+        return f"salesforce:{self._parameters.organization_id}:{kind}:{record_id}:{sign}{content}"
 
     def _created_customer(self, account_id: str) -> str | None:
         line = self._history.ledger(self._customer_key(account_id))
@@ -1165,7 +1443,7 @@ class _Desk:
         return {
             "flow": FLOW,
             "operation": operation,
-            "target_system": "salesforce" if target_object in ("Account", "Opportunity") else "quickbooks",
+            "target_system": _SYSTEMS.get(target_object, "quickbooks"),
             "target_object": target_object,
             "key": key,
             "depends_on": " ".join(depends_on),
@@ -1212,23 +1490,14 @@ class _Desk:
         return (self._accounts.get(account_id or "") or {}).get("name")
 
 
-def _deal_line(row: Mapping[str, Any]) -> DealLine:
-    return DealLine(
-        line_id=row["id"],
-        product_id=row["product_id"],
-        product_code=row["product_code"] or row["product_own_code"],
-        product_name=row["product_name"],
-        product_sku=row["product_sku"],
-        product_description=row["product_description"],
-        item_name=row["item_name"],
-        class_name=row["class_name"],
-        description=row["description"],
-        quantity=row["quantity"],
-        unit_price=row["unit_price"],
-        discount=row["discount"],
-        total=row["total_price"],
-        service_date=row["service_date"],
-    )
+def _sum_of(lines: Sequence[InvoiceLine]) -> Decimal:
+    with localcontext(prec=60):
+        return to_cents(sum((line.amount for line in lines), Decimal(0)))
+
+
+def _period_sign(invoice_key: str) -> str:
+    """Generation and period of the key of a period's invoice."""
+    return "-".join(invoice_key.split(":")[-2:])
 
 
 def _canonical(

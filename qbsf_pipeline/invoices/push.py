@@ -33,12 +33,15 @@ from qbsf_pipeline.flows.retries import first_wait, give_up, next_wait
 from qbsf_pipeline.flows.runnable import runnable
 from qbsf_pipeline.flows.salesforce_updates import update_records
 from qbsf_pipeline.invoices.plan import FLOW
+from qbsf_pipeline.invoices.recurring.markers import noted_period
+from qbsf_pipeline.invoices.recurring.schedule import period_of
 from qbsf_pipeline.invoices.references import (
     DocumentNumbers,
     invoice_fields,
     resolve_body,
     unresolved_reference,
 )
+from qbsf_pipeline.invoices.schedule_changes import change_schedules
 from qbsf_pipeline.money import CENT, parse_json, to_cents, to_json
 from qbsf_pipeline.quickbooks.client import BatchItem, QuickBooksClient
 from qbsf_pipeline.quickbooks.objects import opportunity_in
@@ -49,7 +52,9 @@ from qbsf_pipeline.state.ledger import Finished, LedgerEntry, PlannedWrite, Send
 
 logger = logging.getLogger(__name__)
 
-CREATES = ("create_customer", "create_item", "create_invoice")
+CREATES = ("create_customer", "create_item", "create_invoice", "create_credit_memo")
+#: What bills a deal, or takes back what was billed.
+BILLS = ("create_invoice", "create_credit_memo")
 WRITE_BACKS = ("write_back_account", "write_back_opportunity")
 #: Reads of unclear sends look this far before the moment of sending, for clocks that differ.
 CLOCK_TOLERANCE = timedelta(minutes=10)
@@ -70,6 +75,7 @@ class PushContext:
         book_close_date: as read shortly before the push; ``None`` where the books are open.
         planned: payload by key in the newest plan. What is to be created and is not in it just so is left alone: the ledger
             may be a restored copy, older than the plan.
+        deal_amounts: by deal, its amount in the newest plan: an invoice may be a part of it, or come from a quote.
         read_until: QuickBooks' own clock at the last pull: what was created before it is in ``pulled_invoices``.
         pulled_invoices: the pulled invoices that carry the markers of these deals, as QuickBooks sent them.
         clock: now, aware UTC.
@@ -84,6 +90,7 @@ class PushContext:
     document_numbers: DocumentNumbers
     book_close_date: date | None
     planned: Mapping[str, str]
+    deal_amounts: Mapping[str, Decimal]
     read_until: datetime | None
     pulled_invoices: Callable[[Sequence[str]], Sequence[dict[str, Any]]]
     clock: Callable[[], datetime]
@@ -98,6 +105,7 @@ class PushOutcome:
         created: QuickBooks objects that were created or found again, by entity and id, as QuickBooks returned them last.
         sent: invoices that were mailed.
         written_back: Salesforce records that were written.
+        schedules: billing schedules that were changed because a person approved it.
         held: (key, why) of entries that were left alone because the deal changed meanwhile or waits for a person.
         unavailable: by system, why the push had to stop calling it.
     """
@@ -106,6 +114,7 @@ class PushOutcome:
     sent: int = 0
     written_back: int = 0
     refused: int = 0
+    schedules: int = 0
     held: list[tuple[str, str]] = field(default_factory=list)
     unavailable: dict[str, str] = field(default_factory=dict)
 
@@ -124,12 +133,17 @@ def push(context: PushContext, outcome: PushOutcome) -> None:
     Raises:
         AccessRefused: a connection needs a person; what was done before stands in ``outcome``.
     """
+    changed = change_schedules(context.state, context.environment.mode, context.planned, context.clock, outcome.held)
+    outcome.schedules += len(changed)
     _settle_unclear(context, outcome)
     for operation in CREATES:
         if "quickbooks" in outcome.unavailable:
             break
         entries = _runnable(context, operation, outcome)
-        if operation == "create_invoice" and entries:
+        if operation in BILLS and entries:
+            # What was planned by the schedule before is planned anew.
+            outcome.held += [(entry.key, "its billing schedule was changed") for entry in entries if entry.source_id in changed]
+            entries = [entry for entry in entries if entry.source_id not in changed]
             entries = _still_true(context, entries, outcome)
         for group in _chunks(entries, context.rules.push.quickbooks_batch):
             if "quickbooks" in outcome.unavailable:
@@ -168,17 +182,19 @@ def _still_true(context: PushContext, entries: list[LedgerEntry], outcome: PushO
         outcome.unavailable["salesforce"] = error.message
         return []
     kept: list[LedgerEntry] = []
+    periods = [entry for entry in entries if period_of(entry.key) is not None]
+    own = _invoices_of_deals(context, [entry for entry in periods if (found.get(entry.source_id) or {}).get(fields.invoice_id)])
     for entry in entries:
         record = found.get(entry.source_id)
         if record is None:
             outcome.held.append((entry.key, "the opportunity is no longer there"))
         elif not record.get("IsWon"):
             outcome.held.append((entry.key, "the opportunity is no longer won"))
-        elif record.get(fields.invoice_id):
+        elif record.get(fields.invoice_id) and record[fields.invoice_id] not in own.get(entry.source_id, ()):
             outcome.held.append((entry.key, "somebody wrote an invoice id on the opportunity"))
         elif record.get("AccountId") != entry.account_id:
             outcome.held.append((entry.key, "the opportunity was moved to another account"))
-        elif not _agrees(_cents(record.get("Amount")), entry):
+        elif not _agrees(_cents(record.get("Amount")), entry, context.deal_amounts.get(entry.source_id)):
             outcome.held.append((entry.key, "the amount was changed"))
         elif context.book_close_date is not None and entry.txn_date is not None and entry.txn_date <= context.book_close_date:
             outcome.held.append((entry.key, "the books were closed for its date"))
@@ -187,10 +203,29 @@ def _still_true(context: PushContext, entries: list[LedgerEntry], outcome: PushO
     return kept
 
 
-def _agrees(amount: Decimal | None, entry: LedgerEntry) -> bool:
-    """Whether the deal's amount is what was planned, within the cent for each line that rounding may cost."""
+def _invoices_of_deals(context: PushContext, entries: Sequence[LedgerEntry]) -> dict[str, set[str]]:
+    """Ids of the invoices that deals are known to have, by deal: a deal that is billed period by period holds the newest."""
+    if not entries:
+        return {}
+    found: dict[str, set[str]] = {}
+    pulled = context.pulled_invoices([entry.source_id for entry in entries])
+    for entry in entries:
+        made = context.state.ledger.entries(flow=FLOW, opportunity_id=entry.opportunity_id)
+        own = {one.result_id for one in made if one.operation == "create_invoice" and one.result_id is not None}
+        for invoice in pulled:
+            if (opportunity_in(invoice.get("PrivateNote") or "") or "")[:15] == entry.source_id[:15]:
+                own.add(str(invoice["Id"]))
+        found[entry.source_id] = own
+    return found
+
+
+def _agrees(amount: Decimal | None, entry: LedgerEntry, planned: Decimal | None) -> bool:
+    """Whether the deal's amount is what it was when it was planned; where that is not known, what is billed, within the cent for
+    each line that rounding may cost."""
     if amount is None or entry.amount is None:
         return True
+    if planned is not None:
+        return amount == to_cents(planned)
     return abs(amount - entry.amount) <= CENT * len(parse_json(entry.payload).get("Line", []))
 
 
@@ -296,7 +331,7 @@ def _compare_total(context: PushContext, entry: LedgerEntry, invoice: dict[str, 
     if text is None:
         return
     for send in context.state.ledger.entries(flow=FLOW, opportunity_id=entry.opportunity_id):
-        if send.operation == "send_invoice" and send.status in ("planned", "failed"):
+        if send.operation == "send_invoice" and send.status in ("planned", "failed") and entry.key in send.depends_on:
             context.state.ledger.bury(send.key, "total_differs", text, context.clock())
             outcome.refused += 1
 
@@ -330,8 +365,10 @@ def _settle_unclear(context: PushContext, outcome: PushOutcome) -> None:
         if entry.operation in CREATES:
             by_group.setdefault(entry.group_id or entry.key, []).append(entry)
     try:
-        marked = _invoices_by_marker(context, [entry for entry in unclear if entry.operation == "create_invoice"])
+        invoices = _invoices_by_marker(context, [entry for entry in unclear if entry.operation == "create_invoice"])
+        memos = _memos_by_marker(context, [entry for entry in unclear if entry.operation == "create_credit_memo"])
         for group in by_group.values():
+            marked = memos if group[0].operation == "create_credit_memo" else invoices
             _settle_group(context, sorted(group, key=lambda entry: entry.group_position or 0), marked, outcome)
         _settle_sends(context, [entry for entry in unclear if entry.operation == "send_invoice"], outcome)
     except (ServiceUnavailable, OutcomeUnknown) as error:
@@ -353,12 +390,27 @@ def _invoices_by_marker(context: PushContext, entries: list[LedgerEntry]) -> dic
     earliest = min(entry.sending_at or entry.created_at for entry in entries)
     since = min(earliest, context.read_until or earliest) - CLOCK_TOLERANCE
     pulled = context.pulled_invoices([entry.source_id for entry in entries])
+    return _by_deal((*pulled, *context.quickbooks.invoices_created_since(since)))
+
+
+def _memos_by_marker(context: PushContext, entries: list[LedgerEntry]) -> dict[str, list[dict[str, Any]]]:
+    """The credit memos made since the first of these was sent, by the deal that they name."""
+    if not entries:
+        return {}
+    earliest = min(entry.sending_at or entry.created_at for entry in entries)
+    return _by_deal(
+        context.quickbooks.created_since("CreditMemo", min(earliest, context.read_until or earliest) - CLOCK_TOLERANCE)
+    )
+
+
+def _by_deal(records: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Invoices or credit memos by the deal that their note names: its id of 15 characters."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for invoice in (*pulled, *context.quickbooks.invoices_created_since(since)):
-        opportunity_id = opportunity_in(invoice.get("PrivateNote") or "")
+    for record in records:
+        opportunity_id = opportunity_in(record.get("PrivateNote") or "")
         if opportunity_id is not None:
-            found.setdefault(opportunity_id[:15], {})[str(invoice["Id"])] = invoice
-    return {short_id: list(invoices.values()) for short_id, invoices in found.items()}
+            found.setdefault(opportunity_id[:15], {})[str(record["Id"])] = record
+    return {short_id: list(own.values()) for short_id, own in found.items()}
 
 
 def _settle_group(
@@ -383,7 +435,7 @@ def _settle_group(
         return
     whole_group_lost = len(lost) == len(context.state.ledger.group(group[0].group_id)) if group[0].group_id else True
     # A deal that was changed meanwhile is not billed as it was: nothing is repeated, and it is planned anew after the wait.
-    unchanged = _still_true(context, lost, outcome) if lost[0].operation == "create_invoice" else lost
+    unchanged = _still_true(context, lost, outcome) if lost[0].operation in BILLS else lost
     if whole_group_lost and len(unchanged) == len(lost):
         items = [BatchItem(str(entry.group_position), "create", entry.target_object, entry.sent_body or "") for entry in lost]
         by_bid = {str(entry.group_position): entry for entry in lost}
@@ -402,11 +454,13 @@ def _settle_group(
 def _find_created(
     context: PushContext, entry: LedgerEntry, marked: dict[str, list[dict[str, Any]]], outcome: PushOutcome
 ) -> dict[str, Any] | None:
-    if entry.operation == "create_invoice":
-        invoices = marked.get(entry.source_id[:15], [])
+    if entry.operation in BILLS:
+        invoices = _of_period(entry, marked.get(entry.source_id[:15], []))
         if len(invoices) > 1:
             numbers = ", ".join(str(invoice.get("DocNumber") or invoice["Id"]) for invoice in invoices)
-            text = f"QuickBooks holds more than one invoice of this deal ({numbers}). Void all but one in QuickBooks."
+            what = "deal" if period_of(entry.key) is None else "period of the deal"
+            document = "invoice" if entry.operation == "create_invoice" else "credit memo"
+            text = f"QuickBooks holds more than one {document} of this {what} ({numbers}). Void all but one in QuickBooks."
             context.state.ledger.bury(entry.key, "duplicate_invoice", text, context.clock())
             outcome.refused += 1
             return None
@@ -421,6 +475,14 @@ def _find_created(
         "Item", f"Name = {context.quickbooks.quoted(str(body['Name']))} AND Active IN (true,false)"
     )
     return matches[0] if matches else None
+
+
+def _of_period(entry: LedgerEntry, invoices: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of the deal's invoices those of the entry's own period; all where the entry bills the whole deal."""
+    if period_of(entry.key) is None:
+        return invoices
+    own = noted_period(parse_json(entry.sent_body or entry.payload).get("PrivateNote"))
+    return [invoice for invoice in invoices if noted_period(invoice.get("PrivateNote")) == own]
 
 
 def _settle_sends(context: PushContext, entries: list[LedgerEntry], outcome: PushOutcome) -> None:
@@ -506,6 +568,8 @@ def _sent(context: PushContext, entry: LedgerEntry, invoice: dict[str, Any], out
         other
         for other in context.state.ledger.entries(flow=FLOW, opportunity_id=entry.opportunity_id)
         if other.operation == "write_back_opportunity"
+        and "$invoice.status" in other.payload
+        and (period_of(" ".join(entry.depends_on)) is None or set(entry.depends_on) & set(other.depends_on))
     ]
     if any(other.status == "done" for other in written) and not any(other.key.endswith(":sent") for other in written):
         # The deal was told "Invoiced" while the e-mail failed; now it is "Sent".
@@ -577,7 +641,12 @@ def _newest(context: PushContext, entry: LedgerEntry, operations: tuple[str, ...
     if entry.operation == "write_back_account":
         candidates: Iterable[LedgerEntry | None] = (context.state.ledger.entry(key) for key in entry.depends_on)
     else:
-        candidates = context.state.ledger.entries(flow=FLOW, opportunity_id=entry.opportunity_id)
+        own = set(entry.depends_on)
+        candidates = [
+            other
+            for other in context.state.ledger.entries(flow=FLOW, opportunity_id=entry.opportunity_id)
+            if other.key in own or own & set(other.depends_on)
+        ]
     done = [candidate for candidate in candidates if candidate is not None and candidate.status == "done"]
     for operation in operations:
         for candidate in done:

@@ -33,7 +33,8 @@ def tell_invoices(state: State, settings: Settings, instance_url: str, now: date
     told: list[InvoiceTold] = []
     for entry in entries:
         deal = state.ledger.entries(flow=FLOW, opportunity_id=entry.opportunity_id)
-        sent = next((other for other in deal if other.operation == "send_invoice" and other.status == "done"), None)
+        sends = [other for other in deal if other.operation == "send_invoice" and other.status == "done"]
+        sent = next((other for other in sends if other.key == entry.key or entry.key in other.depends_on), None)
         invoice = parse_json((sent or entry).result or "{}")
         amount = invoice.get("TotalAmt")
         told.append(

@@ -28,6 +28,7 @@ from requests.auth import AuthBase
 
 from qbsf_pipeline.api_meter import ApiMeter
 from qbsf_pipeline.errors import AccessRefused, OutcomeUnknown, RecordRefused, ServiceError, ServiceUnavailable
+from qbsf_pipeline.quickbooks import templates
 from qbsf_pipeline.quickbooks.connection import QuickBooksConnection
 from qbsf_pipeline.quickbooks.faults import (
     SYSTEM,
@@ -183,31 +184,31 @@ class QuickBooksClient:
         """
         return self._pages(entity, where, order)[0]
 
-    def query_all(self, entity: str, *, list_entity: bool) -> list[dict[str, Any]]:
-        """Every object of ``entity``; of list entities the inactive ones too.
+    def query_all(self, entity: str, *, list_entity: bool, where: str = "", order: str = "Id") -> list[dict[str, Any]]:
+        """Every object of ``entity`` that fulfils ``where``; of list entities, which take no ``where``, the inactive ones too.
 
         What takes more than one page is compared with QuickBooks' own count, for pages over a living table may skip rows.
 
         Raises:
             ServiceUnavailable: the count does not fit even when read twice: the table changes too fast to be read whole.
         """
-        where = ACTIVE_AND_INACTIVE if list_entity else ""
+        where = ACTIVE_AND_INACTIVE if list_entity else where
         for _ in range(2):
             try:
-                found, pages = self._pages(entity, where, "Id")
+                found, pages = self._pages(entity, where, order)
             except RecordRefused as error:
-                if not (where and _is_query_refusal(error)):
+                if not (list_entity and where and _is_query_refusal(error)):
                     raise
                 # Not every list lets itself be asked for its inactive rows (tax codes on some companies).
                 log.warning("quickbooks: %s cannot be asked for inactive rows: %s", entity, error)
                 where = ""
-                found, pages = self._pages(entity, where, "Id")
+                found, pages = self._pages(entity, where, order)
             if pages == 1:
                 return found
             expected = self.count(entity, where)
             if len(found) < expected:
                 # Rows added while the pages were read stand at the end.
-                tail, _ = self._pages(entity, where, "Id", start=max(1, len(found) - PAGE_OVERLAP))
+                tail, _ = self._pages(entity, where, order, start=max(1, len(found) - PAGE_OVERLAP))
                 found = _once(found + tail)
             if len(found) >= expected:
                 return found
@@ -304,7 +305,11 @@ class QuickBooksClient:
 
     def invoices_created_since(self, instant: datetime) -> list[dict[str, Any]]:
         """Invoices created at or after an instant: to find, by its marker, what a lost answer may have created."""
-        return self.query("Invoice", f"MetaData.CreateTime >= '{instant_literal(instant)}'")
+        return self.created_since("Invoice", instant)
+
+    def created_since(self, entity: str, instant: datetime) -> list[dict[str, Any]]:
+        """Transactions of one kind created at or after an instant."""
+        return self.query(entity, f"MetaData.CreateTime >= '{instant_literal(instant)}'")
 
     def find_by_name(self, name: str) -> list[tuple[str, dict[str, Any]]]:
         """(entity, object) of every customer, vendor and employee with this DisplayName, inactive ones included."""
@@ -314,6 +319,12 @@ class QuickBooksClient:
     def find_by_doc_number(self, doc_number: str, entity: str = "Invoice") -> list[dict[str, Any]]:
         """Transactions with this document number (QuickBooks does not keep them apart unless the company asks for it)."""
         return self.query(entity, f"DocNumber = {quoted(doc_number)}")
+
+    def recurring_templates(self) -> list[dict[str, Any]]:
+        """Every recurring template that makes invoices, in the form of :func:`.templates.unwrapped`: also to find, by its name,
+        what a lost answer may have created. No order is asked for: none is documented for templates."""
+        found = self.query_all(templates.ENTITY, list_entity=False, where="Type = 'Invoice'", order="")
+        return [template for template in found if template.get(templates.TYPE) in (None, "Invoice")]
 
     def aged_receivables(self, report_date: date) -> dict[str, Any]:
         """QuickBooks' own report of what is owed at the end of a day, as it answers: one read, however long. Payments dated
@@ -332,8 +343,21 @@ class QuickBooksClient:
         return self._written("create", entity, body_json, request_id)
 
     def update(self, entity: str, body_json: str, request_id: str) -> dict[str, Any]:
-        """Change one object (``Id``, ``SyncToken``, ``sparse``) and return it as QuickBooks now has it."""
+        """Change one object (``Id``, ``SyncToken``, ``sparse``) and return it as QuickBooks now has it.
+
+        For a recurring template Intuit documents no update; the whole template that was read is taken, as
+        :func:`.templates.wrapped` makes it.
+        """
         return self._written("update", entity, body_json, request_id)
+
+    def delete(self, entity: str, body_json: str, request_id: str) -> dict[str, Any]:
+        """Delete one transaction or template (``Id``, ``SyncToken``; of a template :func:`.templates.reference`) and return what
+        QuickBooks says of it. Lists cannot be deleted from, only made inactive.
+
+        Raises:
+            RecordRefused: code 610: there is no such object any more.
+        """
+        return self._written("delete", entity, body_json, request_id)
 
     def batch_free_in(self) -> float:
         """Seconds until Intuit's limits let a batch call through; 0 where they do now."""
@@ -402,7 +426,8 @@ class QuickBooksClient:
         body = body_json.encode()
 
         def send(door: _Door) -> dict[str, Any]:
-            write = door.quickbooks.create_object if kind == "create" else door.quickbooks.update_object
+            writes = {"create": door.quickbooks.create_object, "delete": door.quickbooks.delete_object}
+            write = writes.get(kind, door.quickbooks.update_object)
             answer: dict[str, Any] = write(entity, body, request_id=request_id)
             return answer
 
@@ -463,6 +488,8 @@ class QuickBooksClient:
             pages += 1
             rows = body.get(entity)
             rows = rows if isinstance(rows, list) else []
+            if entity == templates.ENTITY:
+                rows = [templates.unwrapped(row) for row in rows if isinstance(row, Mapping)]
             before = len(found)
             for row in rows:
                 record_id = _id_of(row)
@@ -674,7 +701,9 @@ def _object_in(answer: Mapping[str, Any], entity: str) -> dict[str, Any] | None:
         found = answer["QueryResponse"].get(entity)
     if isinstance(found, list):
         found = found[0] if found else None
-    return found if isinstance(found, dict) and found else None
+    if not isinstance(found, dict) or not found:
+        return None
+    return templates.unwrapped(found) if entity == templates.ENTITY else found
 
 
 def _once(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

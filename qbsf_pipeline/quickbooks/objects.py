@@ -19,6 +19,8 @@ from typing import Any
 import polars as pl
 
 from qbsf_pipeline.money import to_cents, to_json
+from qbsf_pipeline.quickbooks import templates
+from qbsf_pipeline.settings import Rules
 from qbsf_pipeline.warehouse.tables import (
     AMOUNT,
     RATE,
@@ -127,6 +129,36 @@ INVOICE = raw_table(
         Column("recurring_id", _S, "The recurring template that made it", "RecurDataRef.value"),
     ),
     "Invoices of QuickBooks, also those that people wrote; one row is one invoice",
+)
+
+RECURRING_TRANSACTION = raw_table(
+    "quickbooks",
+    "recurring_transaction",
+    (
+        _id("template"),
+        _SYNC_TOKEN,
+        Column("type", _S, "What it makes: Invoice", "Type"),
+        Column("name", _S, "Name of the template, unique", "RecurringInfo.Name"),
+        Column("recur_type", _S, "Automated, Reminded or UnScheduled: only the first makes invoices", "RecurringInfo.RecurType"),
+        Column("active", _B, "Whether it still makes invoices", "RecurringInfo.Active"),
+        Column("customer_id", _S, "quickbooks.customer", "CustomerRef.value"),
+        Column("total", AMOUNT, "Total of each invoice with tax, in its currency", "TotalAmt"),
+        _CURRENCY,
+        Column("interval_type", _S, "Yearly, Monthly, Weekly or Daily", "RecurringInfo.ScheduleInfo.IntervalType"),
+        Column("interval_count", _I, "Every so many of these", "RecurringInfo.ScheduleInfo.NumInterval"),
+        Column("day_of_month", _I, "Day of the month, where it is told by number", "RecurringInfo.ScheduleInfo.DayOfMonth"),
+        Column("start_date", _D, "First day", "RecurringInfo.ScheduleInfo.StartDate"),
+        Column("end_date", _D, "Last day, if one is named", "RecurringInfo.ScheduleInfo.EndDate"),
+        Column("max_occurrences", _I, "How many times, if a number is named", "RecurringInfo.ScheduleInfo.MaxOccurrences"),
+        Column("days_before", _I, "So many days early are they made", "RecurringInfo.ScheduleInfo.DaysBefore"),
+        Column("next_date", _D, "Day of the next invoice, as QuickBooks says", "RecurringInfo.ScheduleInfo.NextDate"),
+        Column("previous_date", _D, "Day of the last invoice, as QuickBooks says", "RecurringInfo.ScheduleInfo.PreviousDate"),
+        Column("email_status", _S, "NeedToSend: its invoices are mailed", "EmailStatus"),
+        Column("bill_email", _S, "Where they are mailed to", "BillEmail.Address"),
+        Column("private_note", _S, "Memo that each invoice gets; carries our marker", "PrivateNote"),
+        Column("opportunity_id", _S, "Salesforce id (18 characters) from the marker in the note; null without a marker"),
+    ),
+    "Recurring templates that make invoices; one row is one template. Read where a rule bills by them (recurring.bill_by)",
 )
 
 PAYMENT = raw_table(
@@ -442,10 +474,12 @@ ENTITIES: tuple[Entity, ...] = (
     Entity("Preferences", PREFERENCES, list_entity=False, in_cdc=False),
     Entity("CompanyInfo", COMPANY_INFO, list_entity=False, in_cdc=False),
 )
-#: The raw tables of QuickBooks, in the order of :data:`ENTITIES`.
-TABLES: tuple[TableSchema, ...] = tuple(entity.table for entity in ENTITIES)
+#: Essentials and Plus only, and not in change data capture.
+_TEMPLATES = Entity(templates.ENTITY, RECURRING_TRANSACTION, list_entity=False, in_cdc=False, optional=True)
+#: The raw tables of QuickBooks, in the order of :data:`ENTITIES`; behind them the one that is only read where a rule asks.
+TABLES: tuple[TableSchema, ...] = (*(entity.table for entity in ENTITIES), RECURRING_TRANSACTION)
 
-_BY_NAME = {entity.name: entity for entity in ENTITIES}
+_BY_NAME = {entity.name: entity for entity in (*ENTITIES, _TEMPLATES)}
 _SINGLE_ROWS = frozenset({"Preferences", "CompanyInfo"})
 
 #: A switch that QuickBooks leaves out is off; a record without Active is active. ``taxable`` and ``partner_tax`` have a
@@ -469,11 +503,17 @@ _MARKER = re.compile(r"salesforce\s+opportunity\s+([a-z0-9]{18}|[a-z0-9]{15})(?!
 _SUFFIX_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
 
+def entities_for(rules: Rules) -> tuple[Entity, ...]:
+    """What is read under these rules: :data:`ENTITIES`, and recurring templates where deals are billed by them."""
+    by_template = rules.recurring.enabled and rules.recurring.bill_by == "template"
+    return (*ENTITIES, _TEMPLATES) if by_template else ENTITIES
+
+
 def entity_named(name: str) -> Entity:
     """The entity with QuickBooks' name for it.
 
     Raises:
-        KeyError: it is not one of :data:`ENTITIES`.
+        KeyError: it is neither one of :data:`ENTITIES` nor ``RecurringTransaction``.
     """
     return _BY_NAME[name]
 
@@ -688,6 +728,7 @@ _READERS: dict[str, dict[str, Callable[[Mapping[str, Any]], Any]]] = {
         "status": _invoice_status,
         "opportunity_id": lambda record: opportunity_in(_text(record.get("PrivateNote"))),
     },
+    "RecurringTransaction": {"opportunity_id": lambda record: opportunity_in(_text(record.get("PrivateNote")))},
     "CreditMemo": {"remaining": _remaining_credit},
     "Preferences": {"default_terms": _default_terms},
     "CompanyInfo": {

@@ -14,8 +14,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from qbsf_pipeline.errors import AccessRefused, RecordRefused
+from qbsf_pipeline.quickbooks import templates
 from qbsf_pipeline.quickbooks.client import ACTIVE_AND_INACTIVE, Changes, QuickBooksClient, instant_literal
-from qbsf_pipeline.quickbooks.objects import DELETED_STUB_HASH, ENTITIES, Entity, deleted_row, fields_hash, row_of
+from qbsf_pipeline.quickbooks.objects import DELETED_STUB_HASH, Entity, deleted_row, entities_for, fields_hash, row_of
 from qbsf_pipeline.settings import Rules
 from qbsf_pipeline.warehouse.tables import PulledTable, WarehouseView, Watermark
 
@@ -49,16 +50,16 @@ def pull_quickbooks(client: QuickBooksClient, rules: Rules, view: WarehouseView,
       back than change data capture reaches, is read whole. So is every table when ``full``.
     * The others share one call of change data capture. When that holds as much as it can, each entity is asked for by
       itself; and when that is still too much, by modification stamp in pages, with a count to notice deleted objects.
-    * Preferences, company and tax codes are not in change data capture: they are read whole when they are older than
-      ``rules.pull.settings_every_hours``. So is an optional entity that this company, or its change data capture, refuses:
-      what it lacks is not asked for in every pass.
+    * Preferences, company, tax codes and recurring templates (these only where ``rules.recurring`` bills by them) are not in
+      change data capture: they are read whole when they are older than ``rules.pull.settings_every_hours``. So is an optional
+      entity that this company, or its change data capture, refuses: what it lacks is not asked for in every pass.
 
     The watermark is QuickBooks' own clock at the first answer. There is no upper bound: what changes while the pull runs
     may come now and comes again next time.
 
     Args:
         client: the company.
-        rules: ``rules.pull`` is used.
+        rules: ``rules.pull`` and ``rules.recurring`` are used.
         view: what the warehouse has.
         full: read everything whole.
         now: aware UTC; used for ages and as ``extracted_at``, never as a watermark.
@@ -73,6 +74,7 @@ class _Pull:
     def __init__(self, client: QuickBooksClient, rules: Rules, view: WarehouseView, now: datetime) -> None:
         self._client = client
         self._rules = rules.pull
+        self._entities = entities_for(rules)
         self._view = view
         self._now = now
         self._notes: list[str] = []
@@ -82,15 +84,17 @@ class _Pull:
 
     def run(self, full: bool) -> QuickBooksPull:
         reads_before = self._client.reads
-        whole = [entity for entity in ENTITIES if full or self._must_be_read_whole(entity)]
-        changing = [entity for entity in ENTITIES if entity.in_cdc and entity not in whole and not self._stands_apart(entity)]
+        whole = [entity for entity in self._entities if full or self._must_be_read_whole(entity)]
+        changing = [
+            entity for entity in self._entities if entity.in_cdc and entity not in whole and not self._stands_apart(entity)
+        ]
         found: dict[str, tuple[list[dict[str, Any]], bool]] = {}
         if changing:
             found |= self._changes(changing)
         # The singletons come first: the first answer's clock is the watermark of everything that is read after it, and a
         # long table is answered in many pages.
         if whole and self._server_time is None:
-            whole = [*whole, *(entity for entity in ENTITIES if entity.name == "Preferences" and entity not in whole)]
+            whole = [*whole, *(entity for entity in self._entities if entity.name == "Preferences" and entity not in whole)]
         for entity in sorted(whole, key=lambda each: each.name not in _SINGLETONS):
             found[entity.name] = (self._whole(entity), True)
         server_time = self._server_time or self._now
@@ -102,7 +106,7 @@ class _Pull:
                 complete=found[entity.name][1],
                 fields_hash=_apart(entity) if entity.name in self._apart else fields_hash(entity.table),
             )
-            for entity in ENTITIES
+            for entity in self._entities
             if entity.name in found
         )
         reads = self._client.reads - reads_before
@@ -155,6 +159,8 @@ class _Pull:
             return [self._client.preferences()]
         if entity.name == "CompanyInfo":
             return [self._client.company_info()]
+        if entity.name == templates.ENTITY:
+            return self._client.recurring_templates()
         return self._client.query_all(entity.name, list_entity=entity.list_entity)
 
     def _changes(self, entities: Sequence[Entity]) -> dict[str, tuple[list[dict[str, Any]], bool]]:

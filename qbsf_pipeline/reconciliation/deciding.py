@@ -145,6 +145,8 @@ def _with_reasons(facts: pl.DataFrame, inputs: ReconciliationInputs, rules: Reco
         .then("codes")
         .when(outcome == "planned")
         .then(pl.lit("held" if inputs.held else "planned"))
+        .when(outcome == "scheduled")
+        .then(pl.lit("scheduled"))
         .when(outcome.is_in(list(_CAUSES)))
         .then(outcome.replace(_CAUSES))
         .when(pl.col("deal_on") + pl.duration(days=rules.grace_days) >= as_of)

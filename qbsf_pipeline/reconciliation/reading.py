@@ -188,7 +188,7 @@ def _account_customers(connection: duckdb.DuckDBPyConnection, links: pl.DataFram
 
 def _generation(key: str) -> int:
     """The number behind the deal in the key of an invoice: above 1 where a person had it billed again."""
-    last = key.rpartition(":")[2]
+    last = key.partition(":period-")[0].rpartition(":")[2]
     return int(last) if last.isascii() and last.isdecimal() and len(last) < 10 else 1
 
 

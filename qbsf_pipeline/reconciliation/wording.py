@@ -192,6 +192,8 @@ def _not_invoiced(held: str) -> pl.Expr:
         .then(pl.lit(" yet: the invoice is planned and goes out with the next pass."))
         .when(cause == "not_due")
         .then(pl.lit(" yet: the deal closed only just now."))
+        .when(cause == "scheduled")
+        .then(_told(" yet: it is billed period by period. {}", pl.col("detail")))
         .when(cause == "not_read_yet")
         .then(pl.lit(" as far as QuickBooks was read: qbsf has just made the invoice."))
         .otherwise(_told(". {}", pl.col("detail")))

@@ -596,10 +596,15 @@ class SalesforceClient:
         for name, (status, body) in zip(names, subanswers, strict=True):
             if 200 <= status < 300 and isinstance(body, dict) and body.get("fields") is not None:
                 described[name] = body
-            else:
-                # The object may be lacking, or only the composite call may be unable to describe: ask for it alone.
-                described[name] = self._describe_one(name)
-        return described
+        absent_or_alone: dict[str, Mapping[str, Any] | None] = {}
+        for name, (_, body) in zip(names, subanswers, strict=True):
+            # Where others were described, an object that is not found is lacking. Else the composite call itself may be unable to
+            # describe: the object is asked for alone.
+            if name not in described:
+                codes = {fault.code for fault in faults_in(body)}
+                lacking = bool(described) and bool(codes) and codes <= _NO_SUCH_OBJECT
+                absent_or_alone[name] = None if lacking else self._describe_one(name)
+        return described | absent_or_alone
 
     def _describe_one(self, name: str) -> Mapping[str, Any] | None:
         try:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from qbsf_pipeline.errors import ConfigurationError
 from qbsf_pipeline.money import to_json
+from qbsf_pipeline.salesforce.quotes_and_schedules import CPQ_QUOTE, CPQ_QUOTE_LINE, REVENUE_SCHEDULE
 from qbsf_pipeline.settings import Rules, bucket_names
 from qbsf_pipeline.warehouse.tables import (
     AMOUNT,
@@ -92,6 +93,13 @@ OPPORTUNITY_LINE_ITEM = raw_table(
         Column("discount", RATE, "Discount in percent", "Discount"),
         Column("service_date", pl.Date, "Day of service, where the seller gave one", "ServiceDate"),
         Column("sort_order", pl.Int64, "Place of the line on the deal", "SortOrder"),
+        _flag(
+            "has_revenue_schedule", "HasRevenueSchedule", "Whether its revenue has a schedule; null in an org without schedules"
+        ),
+        _text("billing_frequency", None, "How often it is billed (rules: recurring.line_frequency_field), null where not named"),
+        Column("billing_periods", RATE, "How many times (rules: recurring.line_periods_field), null where not named"),
+        Column("billing_start_date", pl.Date, "From when (rules: recurring.line_start_date_field), null where not named"),
+        Column("billing_end_date", pl.Date, "Until when (rules: recurring.line_end_date_field), null where not named"),
     ),
     "Products sold: one row per line of a deal. Read whole for every deal that changed",
 )
@@ -229,6 +237,11 @@ CURRENCY_TYPE = raw_table(
 )
 
 
+_SCHEDULE, _QUOTE, _QUOTE_LINE = "OpportunityLineItemSchedule", "SBQQ__Quote__c", "SBQQ__QuoteLine__c"
+#: What the package adds to Opportunity: it tells that CPQ is there even where its objects are hidden.
+_PRIMARY_QUOTE = "SBQQ__PrimaryQuote__c"
+
+
 @dataclass(frozen=True)
 class _Source:
     name: str
@@ -269,10 +282,32 @@ _SOURCES: tuple[_Source, ...] = (
     _Source("OpportunityStage", OPPORTUNITY_STAGE, needed=False, whole=True, needed_columns=("id",)),
     _Source("Organization", ORGANIZATION, whole=True),
     _Source("CurrencyType", CURRENCY_TYPE, needed=False, whole=True, needed_columns=("id", "iso_code")),
+    _Source(
+        _SCHEDULE,
+        REVENUE_SCHEDULE,
+        needed=False,
+        needed_columns=("id", "line_id", "type", "schedule_date", "revenue"),
+    ),
+    _Source(
+        _QUOTE,
+        CPQ_QUOTE,
+        needed=False,
+        needed_columns=("id", "opportunity_id", "is_primary", "type", "net_amount"),
+    ),
+    _Source(
+        _QUOTE_LINE,
+        CPQ_QUOTE_LINE,
+        needed=False,
+        # Without the flag a line that was only offered would be billed.
+        needed_columns=("id", "quote_id", "product_id", "quantity", "net_total", "is_optional"),
+    ),
 )
 
 #: The objects whose descriptions are needed.
 OBJECT_NAMES: tuple[str, ...] = tuple(source.name for source in _SOURCES)
+
+#: Those that an org may lack, or hide, without harm. Where only half of CPQ is shown, :func:`check_fields` says so.
+OPTIONAL_OBJECTS: frozenset[str] = frozenset(source.name for source in _SOURCES if not source.needed)
 
 #: Every raw table of Salesforce.
 TABLES: tuple[TableSchema, ...] = tuple(source.table for source in _SOURCES)
@@ -412,14 +447,15 @@ class SalesforceObject:
 
 
 def objects_for(rules: Rules, descriptions: Mapping[str, ObjectDescription | None]) -> tuple[SalesforceObject, ...]:
-    """The objects that this org has, with the fields that it shows.
+    """The objects that this org has and the rules ask for, with the fields that it shows.
 
-    An object that the org lacks (``CurrencyType`` in an org with one currency) is left out.
+    An object that the org lacks (``CurrencyType`` in an org with one currency) is left out, and so is what no rule wants to know:
+    CPQ's quotes where lines come from the deal's products, schedules where nothing is billed by them.
     """
     objects = []
     for source in _SOURCES:
         description = descriptions.get(source.name)
-        if description is None:
+        if description is None or not (source.needed or description.queryable) or not _asked_for(source.name, rules):
             continue
         wanted = _wanted_fields(source, rules)
         shown = {column: description.field(name) for column, name in wanted.items()}
@@ -436,6 +472,19 @@ def objects_for(rules: Rules, descriptions: Mapping[str, ObjectDescription | Non
     return tuple(objects)
 
 
+def optional_tables(rules: Rules) -> tuple[TableSchema, ...]:
+    """Raw tables that the rules ask for and that stay empty in an org without their object."""
+    return tuple(source.table for source in _SOURCES if not source.needed and _asked_for(source.name, rules))
+
+
+def _asked_for(name: str, rules: Rules) -> bool:
+    if name in (_QUOTE, _QUOTE_LINE):
+        return rules.cpq.lines_from == "primary_quote"
+    if name == _SCHEDULE:
+        return rules.recurring.enabled and "revenue_schedule" in rules.recurring.sources
+    return True
+
+
 def check_fields(rules: Rules, descriptions: Mapping[str, ObjectDescription | None], *, writes: bool = True) -> None:
     """Refuse an org that lacks what the program reads or writes.
 
@@ -447,8 +496,10 @@ def check_fields(rules: Rules, descriptions: Mapping[str, ObjectDescription | No
     Raises:
         ConfigurationError: one line for each missing object, field, access or value, with what to do.
     """
-    problems: list[str] = []
+    problems = _cpq_problems(rules, descriptions)
     for source in _SOURCES:
+        if not _asked_for(source.name, rules):
+            continue
         description = descriptions.get(source.name)
         if description is None or not description.queryable:
             if source.needed:
@@ -548,8 +599,36 @@ def to_18(record_id: str) -> str:
     return record_id + "".join(alphabet[number] for number in sums)
 
 
+def _cpq_problems(rules: Rules, descriptions: Mapping[str, ObjectDescription | None]) -> list[str]:
+    """Where CPQ is there and can be read in part only, its amendments would be billed as if all were sold again."""
+    if not _asked_for(_QUOTE, rules):
+        return []
+    found = {name: descriptions.get(name) for name in (_QUOTE, _QUOTE_LINE)}
+    hidden = [name for name, description in found.items() if description is None or not description.queryable]
+    deals = descriptions.get("Opportunity")
+    is_there = len(hidden) < len(found) or (deals is not None and deals.field(_PRIMARY_QUOTE) is not None)
+    problems = [
+        f"Salesforce CPQ is there, but the object {name} is not shown to the integration user: grant read access to it in the "
+        'permission set, or set cpq.lines_from = "opportunity_products" in the file of QBSF_CONFIG'
+        for name in hidden
+        if is_there
+    ]
+    named = {
+        "cpq_quote": (CPQ_QUOTE, rules.salesforce.cpq_quote),
+        "cpq_quote_line": (CPQ_QUOTE_LINE, rules.salesforce.cpq_quote_line),
+    }
+    for key, (table, names) in named.items():
+        columns = [column.name for column in table.columns if column.path is not None and column.name != "id"]
+        problems += [
+            f"salesforce.{key}.{name}: there is no such column; there are {', '.join(columns)}"
+            for name in names
+            if name not in columns
+        ]
+    return problems
+
+
 def _custom_fields(source: _Source, rules: Rules) -> dict[str, tuple[str, str]]:
-    """Column -> (key of the rules under ``salesforce``, API name)."""
+    """Column -> (key of the rules, under ``salesforce`` where nothing else stands before it, API name)."""
     if source.name == "Opportunity":
         return {
             column: (f"opportunity.{column}", str(name)) for column, name in rules.salesforce.opportunity.model_dump().items()
@@ -564,7 +643,24 @@ def _custom_fields(source: _Source, rules: Rules) -> dict[str, tuple[str, str]]:
             "class_name": ("product_class_field", rules.salesforce.product_class_field),
         }
         return {column: pair for column, pair in products.items() if pair[1]}
+    if source.name == "OpportunityLineItem":
+        line = rules.recurring
+        terms = {
+            "billing_frequency": ("recurring.line_frequency_field", line.line_frequency_field),
+            "billing_periods": ("recurring.line_periods_field", line.line_periods_field),
+            "billing_start_date": ("recurring.line_start_date_field", line.line_start_date_field),
+            "billing_end_date": ("recurring.line_end_date_field", line.line_end_date_field),
+        }
+        return {column: pair for column, pair in terms.items() if pair[1]}
+    if source.name in (_QUOTE, _QUOTE_LINE):
+        own = rules.salesforce.cpq_quote if source.name == _QUOTE else rules.salesforce.cpq_quote_line
+        known = source.table.polars_schema
+        return {column: (f"{source.table.name}.{column}", name) for column, name in own.items() if column in known}
     return {}
+
+
+def _in_rules(key: str) -> str:
+    return key if key.startswith("recurring.") else f"salesforce.{key}"
 
 
 def _wanted_fields(source: _Source, rules: Rules) -> dict[str, str]:
@@ -574,18 +670,21 @@ def _wanted_fields(source: _Source, rules: Rules) -> dict[str, str]:
 
 def _missing_fields(source: _Source, rules: Rules, description: ObjectDescription) -> list[str]:
     problems = []
+    custom = _custom_fields(source, rules)
     for column in source.table.columns:
-        if column.name in source.needed_columns and column.path and description.field(column.path) is None:
+        if column.name in custom or column.name not in source.needed_columns or not column.path:
+            continue
+        if description.field(column.path) is None:
             problems.append(
                 f"{source.name}.{column.path} is not shown to the integration user: grant read access to the field "
                 "in its permission set"
             )
-    for key, name in _custom_fields(source, rules).values():
+    for key, name in custom.values():
         if description.field(name) is None:
             problems.append(
                 f"{source.name}.{name} does not exist or is not shown to the integration user: create the field, or grant "
                 "read access to it in the permission set, or name another field under "
-                f"salesforce.{key} in the file of QBSF_CONFIG"
+                f"{_in_rules(key)} in the file of QBSF_CONFIG"
             )
     return problems
 

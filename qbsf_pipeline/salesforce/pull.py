@@ -21,9 +21,7 @@ from qbsf_pipeline.money import parse_json, to_json
 from qbsf_pipeline.salesforce.answers import SYSTEM
 from qbsf_pipeline.salesforce.client import Query, QueryAnswer, SalesforceClient
 from qbsf_pipeline.salesforce.objects import (
-    CURRENCY_TYPE,
     OBJECT_NAMES,
-    OPPORTUNITY_STAGE,
     ObjectDescription,
     SalesforceObject,
     check_fields,
@@ -31,6 +29,7 @@ from qbsf_pipeline.salesforce.objects import (
     datetime_literal,
     instant,
     objects_for,
+    optional_tables,
     quoted,
     quoted_list,
     row_of,
@@ -46,9 +45,23 @@ _SMALLEST_PAGE = 200
 _PARENTS_PER_QUERY = 200
 _DESCRIPTIONS_LIVE = timedelta(hours=24)
 _OUTDATED_CODES = {"INVALID_FIELD", "INVALID_TYPE"}
-# Children that are read whole for every deal that changed.
-_CHILDREN = ("OpportunityLineItem", "OpportunityContactRole")
-_OPTIONAL_TABLES = (OPPORTUNITY_STAGE, CURRENCY_TYPE)
+
+
+@dataclass(frozen=True)
+class _Child:
+    """An object whose records are read whole for every parent that changed: parent's object, and the column that names it."""
+
+    parent: str
+    column: str
+
+
+_CHILDREN = {
+    "OpportunityLineItem": _Child("Opportunity", "opportunity_id"),
+    "OpportunityContactRole": _Child("Opportunity", "opportunity_id"),
+    # After the lines, whose re-reading tells which they are.
+    "OpportunityLineItemSchedule": _Child("OpportunityLineItem", "line_id"),
+    "SBQQ__QuoteLine__c": _Child("SBQQ__Quote__c", "quote_id"),
+}
 
 
 class StoredText(Protocol):
@@ -109,7 +122,8 @@ def pull_salesforce(
     always when it is small (stages, org, currencies).
 
     Lines and contact roles are deleted without a trace in their deal's recycle bin, so they are read whole for every deal
-    that differs from what the warehouse knows, and for every deal of a changed line or role.
+    that differs from what the warehouse knows, and for every deal of a changed line or role. So are the schedules of these lines,
+    and the lines of a changed quote. Schedules and quotes that the org lacks, or that no rule asks for, cost nothing.
 
     Args:
         client: the org.
@@ -251,12 +265,13 @@ class _Pull:
             for name, read in self._reads.items()
             if name not in _CHILDREN or read.complete
         }
-        changed_deals = self._changed(self._reads["Opportunity"])
-        tables |= self._children(changed_deals, started_at)
+        tables |= self._children(started_at)
         begun = min(started_at.values())
         present = {table.table.name for table in tables.values()}
         absent = tuple(
-            PulledTable(table, table.empty(), begun, True, "absent") for table in _OPTIONAL_TABLES if table.name not in present
+            PulledTable(table, table.empty(), begun, True, "absent")
+            for table in optional_tables(self._rules)
+            if table.name not in present
         )
         ordered = tuple(tables[name] for name in OBJECT_NAMES if name in tables)
         logger.info(
@@ -344,35 +359,53 @@ class _Pull:
                 changed.add(record_id)
         return changed
 
-    def _children(self, changed_deals: set[str], started_at: Mapping[str, datetime]) -> dict[str, PulledTable]:
-        """Lines and roles of the deals that changed, whole, and those that changed by themselves."""
-        reads = [self._reads[name] for name in _CHILDREN if name in self._reads and not self._reads[name].complete]
-        deals: dict[str, list[str]] = {}
-        for read in reads:
-            own = {to_18(str(read.records[record_id].get("OpportunityId"))) for record_id in self._changed(read)}
-            deals[read.source.name] = sorted((changed_deals | own) - {"None"})
-        asked = [
-            (read, Query(_children_query(read.source, deals[read.source.name][start : start + _PARENTS_PER_QUERY])))
-            for read in reads
-            for start in range(0, len(deals[read.source.name]), _PARENTS_PER_QUERY)
-        ]
-        found: dict[str, dict[str, dict[str, Any]]] = {read.source.name: {} for read in reads}
-        for (read, _), answer in zip(asked, self._client.query_together([query for _, query in asked]), strict=True):
-            if answer.error is not None:
-                raise _as_outdated(read.source.name, answer.error)
-            found[read.source.name] |= {to_18(str(record["Id"])): record for record in answer.records}
-        tables = {}
-        for read in reads:
-            name = read.source.name
-            scope = frozenset(deals[name])
-            others = {
-                record_id: record
-                for record_id, record in read.records.items()
-                if record.get("IsDeleted") is True or to_18(str(record.get("OpportunityId"))) not in scope
-            }
-            records = [*(others | found[name]).values()]
-            tables[name] = self._table(read, records, started_at[name], False, tuple(deals[name]))
+    def _children(self, started_at: Mapping[str, datetime]) -> dict[str, PulledTable]:
+        """Children of the parents that changed, whole, and those that changed by themselves."""
+        names = [name for name in _CHILDREN if name in self._reads and not self._reads[name].complete]
+        changed = {
+            name: self._changed(self._reads[name]) for name in {_CHILDREN[name].parent for name in names} if name in self._reads
+        }
+        tables: dict[str, PulledTable] = {}
+        for generation in (
+            [name for name in names if _CHILDREN[name].parent not in _CHILDREN],
+            [name for name in names if _CHILDREN[name].parent in _CHILDREN],
+        ):
+            wanted = {name: self._parents_to_read(name, changed.get(_CHILDREN[name].parent, set())) for name in generation}
+            for name, found in self._of_parents(wanted).items():
+                tables[name] = self._child_table(name, wanted[name], found, started_at[name])
+                if name in changed:
+                    changed[name] |= found.keys()
         return tables
+
+    def _parents_to_read(self, child: str, changed: set[str]) -> list[str]:
+        read = self._reads[child]
+        own = {_parent_of(read, read.records[record_id]) for record_id in self._changed(read)}
+        return sorted((changed | own) - {""})
+
+    def _of_parents(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, dict[str, Any]]]:
+        """All records of these parents, by child object and id."""
+        asked = [
+            (name, Query(_children_query(self._reads[name], parents[start : start + _PARENTS_PER_QUERY])))
+            for name, parents in wanted.items()
+            for start in range(0, len(parents), _PARENTS_PER_QUERY)
+        ]
+        found: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in wanted}
+        for (name, _), answer in zip(asked, self._client.query_together([query for _, query in asked]), strict=True):
+            if answer.error is not None:
+                raise _as_outdated(name, answer.error)
+            found[name] |= {to_18(str(record["Id"])): record for record in answer.records}
+        return found
+
+    def _child_table(
+        self, name: str, parents: Sequence[str], found: dict[str, dict[str, Any]], started_at: datetime
+    ) -> PulledTable:
+        read, scope = self._reads[name], frozenset(parents)
+        others = {
+            record_id: record
+            for record_id, record in read.records.items()
+            if record.get("IsDeleted") is True or _parent_of(read, record) not in scope
+        }
+        return self._table(read, [*(others | found).values()], started_at, False, (_CHILDREN[name].column, tuple(parents)))
 
     def _table(
         self,
@@ -380,7 +413,7 @@ class _Pull:
         records: Sequence[Mapping[str, Any]],
         started_at: datetime,
         complete: bool,
-        scope: tuple[str, ...] = (),
+        scope: tuple[str, tuple[str, ...]] = ("", ()),
     ) -> PulledTable:
         rows = [row_of(read.source, record, self._now, self._notes) for record in records]
         return PulledTable(
@@ -389,7 +422,7 @@ class _Pull:
             watermark=started_at,
             complete=complete,
             fields_hash=read.source.fields_hash,
-            scope=("opportunity_id", scope) if scope else None,
+            scope=scope if scope[1] else None,
         )
 
 
@@ -399,8 +432,17 @@ class _Descriptions:
     organization_id: str
 
 
-def _children_query(source: SalesforceObject, deals: Sequence[str]) -> str:
-    return f"SELECT {source.selected} FROM {source.name} WHERE OpportunityId IN {quoted_list(deals)}"
+def _parent_field(read: _Read) -> str:
+    return read.source.fields[_CHILDREN[read.source.name].column]
+
+
+def _parent_of(read: _Read, record: Mapping[str, Any]) -> str:
+    """The parent's id; empty for a record without one."""
+    return to_18(str(record.get(_parent_field(read)) or ""))
+
+
+def _children_query(read: _Read, parents: Sequence[str]) -> str:
+    return f"SELECT {read.source.selected} FROM {read.source.name} WHERE {_parent_field(read)} IN {quoted_list(parents)}"
 
 
 def _as_outdated(object_name: str, error: ServiceError) -> Exception:
@@ -408,7 +450,8 @@ def _as_outdated(object_name: str, error: ServiceError) -> Exception:
 
 
 def _cache_key(client: SalesforceClient, rules: Rules) -> str:
-    text = to_json([client.instance_url, client.api_version, rules.salesforce.model_dump()], sort_keys=True)
+    # The names too: descriptions that a version kept which asked for fewer objects tell nothing of the others.
+    text = to_json([client.instance_url, client.api_version, rules.salesforce.model_dump(), OBJECT_NAMES], sort_keys=True)
     return "salesforce_descriptions:" + hashlib.sha256(text.encode()).hexdigest()[:24]
 
 

@@ -16,7 +16,7 @@ import struct
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from email.utils import format_datetime
 from typing import Any
@@ -387,6 +387,10 @@ def _control_routes(sandbox: Sandbox) -> list[Route]:
         quickbooks.behave(store, **body)
         return {"ok": True}
 
+    async def run_recurring(body: dict[str, Any], request: Request) -> Any:
+        until = None if body.get("until") is None else date.fromisoformat(str(body["until"]))
+        return {"made": quickbooks.run_recurring(store, clock, until)}
+
     async def quickbooks_expire(body: dict[str, Any], request: Request) -> Any:
         quickbooks.expire_access_tokens(store)
         return {"ok": True}
@@ -407,6 +411,7 @@ def _control_routes(sandbox: Sandbox) -> list[Route]:
         Route("/_sandbox/salesforce/delete", _controlled(salesforce_delete), methods=["POST"]),
         Route("/_sandbox/quickbooks/records", _controlled(quickbooks_records), methods=["POST"]),
         Route("/_sandbox/quickbooks/behave", _controlled(quickbooks_behave), methods=["POST"]),
+        Route("/_sandbox/quickbooks/run-recurring", _controlled(run_recurring), methods=["POST"]),
         Route("/_sandbox/quickbooks/expire-tokens", _controlled(quickbooks_expire), methods=["POST"]),
         Route("/_sandbox/state", _controlled(state), methods=["GET"]),
     ]

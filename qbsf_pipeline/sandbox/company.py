@@ -102,6 +102,8 @@ _PRODUCTS = (
              "NonInventory"),
     _Product("NS-DISC", "Loyalty Credit", "Adjustments", "-500.00", "Loyalty Credit", "NS-DISC",
              "Credit agreed in the contract"),
+    _Product("NS-SETUP", "Platform Set-Up", "Set-Up", "1500.00", "Platform Set-Up", "NS-SETUP",
+             "Set-up of the platform, once"),
     _Product("NS-LABS", "Signal Labs Preview", "Software", "1500.00", None, None, "Early access, one year"),
 )  # fmt: skip
 
@@ -282,7 +284,8 @@ class _Line:
 class _Deal:
     """A deal: the account's slug, what was sold, its lines; `days` before today it closed (or will, when negative).
 
-    `terms` and `contract` as written on the deal (None: nothing; "": the account's terms, the usual link).
+    `terms` and `contract` as written on the deal (None: nothing; "": the account's terms, the usual link). A deal with
+    `periods` is billed so many times, from its close date on.
     """
 
     account: str | None
@@ -293,6 +296,7 @@ class _Deal:
     terms: str | None = None
     contract: str | None = ""
     frequency: str | None = "One-Time"
+    periods: int | None = None
     amount: str | None = None
     bill_to: bool = False
 
@@ -333,6 +337,35 @@ _TO_INVOICE = (
           terms="Net 30"),
     _Deal("veritas", "Support upgrade", (_Line("NS-SUP-PREM"), _Line("NS-SSO")), 19, terms="Net 30"),
 )  # fmt: skip
+
+#: Won lately and billed otherwise than by one invoice of the deal's products: month by month after a set-up fee, and by a quote
+#: of Salesforce CPQ (see `_QUOTE`).
+_BY_THE_MONTH = _Deal(
+    "quillfox",
+    "Platform by the month",
+    (_Line("NS-SETUP"), _Line("NS-PLAT-STD", "1", "10000.00")),
+    2,
+    terms="Net 30",
+    contract=f"{_CONTRACTS}/subscriptions/NS-2001.pdf",
+    frequency="Monthly",
+    periods=12,
+)
+_BY_QUOTE = _Deal(
+    "veritas",
+    "Enterprise edition",
+    (_Line("NS-PLAT-ENT", "1", "32400.00"), _Line("NS-SSO", "1", "0.00"), _Line("NS-SEAT", "40", "432.00")),
+    3,
+    terms="Net 30",
+    contract=f"{_CONTRACTS}/subscriptions/NS-2002.pdf",
+)
+#: Lines of its primary quote: code, quantity, net price, what the package says of the line. The first is a bundle that holds
+#: the second for nothing; the last was only offered.
+_QUOTE: tuple[tuple[str, str, str, Record], ...] = (
+    ("NS-PLAT-ENT", "1", "32400.00", {"SBQQ__Bundle__c": True}),
+    ("NS-SSO", "1", "0.00", {"SBQQ__Bundled__c": True}),
+    ("NS-SEAT", "40", "432.00", {}),
+    ("NS-SUP-PREM", "1", "8100.00", {"SBQQ__Optional__c": True}),
+)
 
 #: Won lately, and to be refused, one for each reason; the reason's key is what `refused_deals` tells.
 _TO_REFUSE = {
@@ -649,6 +682,7 @@ class _Books:
                     terms=deal.terms,
                     contract=f"{_CONTRACTS}/{close_date.year}/NS-{1000 + number}.pdf" if deal.contract == "" else deal.contract,
                     frequency=deal.frequency,
+                    periods=deal.periods,
                     today=self.today,
                 )
             )
@@ -699,6 +733,66 @@ class _Books:
             "Discount": Decimal(discount) if discount else None,
             "Description": description,
             "SortOrder": place,
+        }
+
+    def seed_quotes(self, opportunity: str, deal: _Deal) -> None:
+        """The quotes of a deal in Salesforce CPQ: a first offer, and the primary one, whose lines are the deal's."""
+        assert deal.account is not None
+        account = next(found for found in _ACCOUNTS if found.slug == deal.account)
+        closed = self.today - timedelta(days=deal.days)
+        head = {
+            "SBQQ__Opportunity2__c": opportunity,
+            "SBQQ__Account__c": self.accounts[deal.account],
+            "SBQQ__Type__c": "Quote",
+            "SBQQ__StartDate__c": closed.isoformat(),
+            "SBQQ__SubscriptionTerm__c": 12,
+            "SBQQ__PaymentTerms__c": deal.terms,
+            "SBQQ__PrimaryContact__c": self.contacts[deal.account],
+            "SBQQ__BillingName__c": account.name,
+            "SBQQ__BillingStreet__c": account.street,
+            "SBQQ__BillingCity__c": account.city,
+            "SBQQ__BillingState__c": account.state,
+            "SBQQ__BillingPostalCode__c": account.postal_code,
+            "SBQQ__BillingCountry__c": account.country,
+        }
+        first, primary = self.records(
+            "SBQQ__Quote__c",
+            [{**head, "SBQQ__Status__c": "Rejected"}, {**head, "SBQQ__Status__c": "Accepted", "SBQQ__Primary__c": True}],
+        )
+        offered = [self._quote_line(first, 1, "NS-PLAT-ENT", "1", "36000.00", {})]
+        self.records("SBQQ__QuoteLine__c", offered)
+        bundle = ""
+        lines: dict[str, str] = {}
+        for place, (code, quantity, price, more) in enumerate(_QUOTE, start=1):
+            inside = {"SBQQ__RequiredBy__c": bundle} if more.get("SBQQ__Bundled__c") else {}
+            record = self._quote_line(primary, place, code, quantity, price, {**more, **inside})
+            (lines[code],) = self.records("SBQQ__QuoteLine__c", [record])
+            bundle = lines[code] if more.get("SBQQ__Bundle__c") else bundle
+        sold = {
+            line["Product2Id"]: line["Id"]
+            for line in salesforce.records_by_type(self.store)["OpportunityLineItem"]
+            if line["OpportunityId"] == opportunity
+        }
+        synced = [
+            {"Id": sold[self.products[code]], "SBQQ__QuoteLine__c": key}
+            for code, key in lines.items()
+            if self.products[code] in sold
+        ]
+        self.records("OpportunityLineItem", synced)
+
+    def _quote_line(self, quote: str, place: int, code: str, quantity: str, price: str, more: Record) -> Record:
+        return {
+            "SBQQ__Quote__c": quote,
+            "SBQQ__Number__c": place,
+            "SBQQ__Product__c": self.products[code],
+            "SBQQ__Quantity__c": Decimal(quantity),
+            "SBQQ__ListPrice__c": Decimal(_product(code).price),
+            "SBQQ__NetPrice__c": Decimal(price),
+            "SBQQ__ProrateMultiplier__c": 1,
+            "SBQQ__SubscriptionPricing__c": "Fixed Price",
+            "SBQQ__SubscriptionType__c": "Renewable",
+            "SBQQ__DefaultSubscriptionTerm__c": 12,
+            **more,
         }
 
     def invoice_of(self, deal: _Deal, number: str, day: date, **more: Any) -> Record:
@@ -792,15 +886,30 @@ def seed_company_data(store: Store, clock: Clock) -> None:
     books.seed_deals((deal, today + timedelta(days=-deal.days)) for deal in (*_OPEN, *_LOST))
     refused = list(_TO_REFUSE.values())
     ids = books.seed_deals((deal, today - timedelta(days=deal.days)) for deal in (*_TO_INVOICE, *refused))
+    by_the_month, by_quote = books.seed_deals((deal, today - timedelta(days=deal.days)) for deal in (_BY_THE_MONTH, _BY_QUOTE))
+    salesforce.enable(store, "cpq")
+    books.seed_quotes(by_quote, _BY_QUOTE)
     store.documents(_COLLECTION)["deals"] = {
-        "to_invoice": ids[: len(_TO_INVOICE)],
+        "to_invoice": [*ids[: len(_TO_INVOICE)], by_the_month, by_quote],
         "to_refuse": dict(zip(_TO_REFUSE, ids[len(_TO_INVOICE) :], strict=True)),
+        "by_the_month": by_the_month,
+        "by_quote": by_quote,
     }
 
 
 def deals_to_invoice(store: Store) -> list[str]:
     """Ids of the sample company's deals that become invoices."""
     return list(store.documents(_COLLECTION)["deals"]["to_invoice"])
+
+
+def recurring_deal(store: Store) -> str:
+    """Id of the sample company's deal that is billed month by month: 1,500.00 for the set-up once, 10,000.00 over 12 months."""
+    return str(store.documents(_COLLECTION)["deals"]["by_the_month"])
+
+
+def quoted_deal(store: Store) -> str:
+    """Id of the sample company's deal whose lines are those of a quote of Salesforce CPQ: 49,680.00."""
+    return str(store.documents(_COLLECTION)["deals"]["by_quote"])
 
 
 def deals_to_refuse(store: Store) -> dict[str, str]:
@@ -1044,6 +1153,7 @@ def _opportunity(
     contract: str | None,
     frequency: str | None,
     today: date,
+    periods: int | None = None,
 ) -> Record:
     return {
         "Name": name,
@@ -1057,6 +1167,8 @@ def _opportunity(
         "Payment_Terms__c": terms,
         "Contract_URL__c": contract,
         "Billing_Frequency__c": frequency,
+        "Billing_Periods__c": periods,
+        "Billing_Start_Date__c": close_date.isoformat() if periods else None,
         "CreatedDate": _instant(min(close_date, today) - timedelta(days=40)),
         "LastStageChangeDate": _instant(min(close_date, today - timedelta(days=9))),
     }

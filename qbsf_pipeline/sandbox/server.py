@@ -120,11 +120,11 @@ class SandboxControl:
         return self.call("POST", "quickbooks/records", {"entity": entity, "objects": [dict(o) for o in objects]})["objects"]
 
     def salesforce(self, what: str, **order: Any) -> dict[str, Any]:
-        """One of the org's own control calls (`hide`, `behave`, `touch`, `expire-sessions`)."""
+        """One of the org's own control calls (`hide`, `features`, `behave`, `touch`, `expire-sessions`)."""
         return self.call("POST", f"salesforce/{what}", order)
 
     def quickbooks(self, what: str, **order: Any) -> dict[str, Any]:
-        """One of the company's own control calls (`behave` and so on)."""
+        """One of the company's own control calls (`behave`, `run-recurring`, `expire-tokens`)."""
         return self.call("POST", f"quickbooks/{what}", order)
 
     def close_deal(self, opportunity_id: str) -> None:

@@ -21,6 +21,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from qbsf_pipeline.errors import ConfigurationError
 from qbsf_pipeline.state.agreements import Agreements
 from qbsf_pipeline.state.approvals import Approvals
+from qbsf_pipeline.state.billing_schedules import BillingSchedules
 from qbsf_pipeline.state.cache import Cache
 from qbsf_pipeline.state.cleansing import Cleansing
 from qbsf_pipeline.state.crossings import Crossings
@@ -49,7 +50,7 @@ from qbsf_pipeline.state.transactions import WRITES, StateBusy, Transactions
 __all__ = ["NEWEST_MIGRATION", "State", "StateBusy"]
 
 #: The migration that this program needs. A test holds it equal to the newest file in ``migrations/versions``.
-NEWEST_MIGRATION = "0004"
+NEWEST_MIGRATION = "0005"
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -62,9 +63,9 @@ class State:
 
     Attributes:
         engine: SQLAlchemy's engine, for reporting.
-        ledger, links, rejections, reviews, agreements, journal, approvals, outbox, failures, cleansing, deal_payments,
-            payment_events, crossings, reminders, tasks, month_end_reports, month_closings, month_end_differences, slack_users,
-            tokens, passes, services, identity, cache: the stores.
+        ledger, links, rejections, reviews, agreements, journal, approvals, outbox, failures, cleansing, billing_schedules,
+            deal_payments, payment_events, crossings, reminders, tasks, month_end_reports, month_closings,
+            month_end_differences, slack_users, tokens, passes, services, identity, cache: the stores.
     """
 
     def __init__(self, engine: Engine, locks: FileLocks | AdvisoryLocks) -> None:
@@ -81,6 +82,7 @@ class State:
         self.outbox = Outbox(transactions)
         self.failures = Failures(transactions, self.ledger)
         self.cleansing = Cleansing(transactions)
+        self.billing_schedules = BillingSchedules(transactions)
         self.deal_payments = DealPayments(transactions)
         self.payment_events = PaymentEvents(transactions)
         self.crossings = Crossings(transactions)

@@ -400,8 +400,9 @@ class Ledger:
             return connection.execute(newest).scalar()
 
     def outcomes(self, flow: str) -> list[dict[str, Any]]:
-        """key, operation, opportunity_id, status, result_id and error_code of every row, for the next plan."""
-        names = ("key", "operation", "opportunity_id", "status", "result_id", "error_code", "decided_from")
+        """key, operation, opportunity_id, status, result_id, error_code, decided_from and done_at of every row, for the next
+        plan."""
+        names = ("key", "operation", "opportunity_id", "status", "result_id", "error_code", "decided_from", "done_at")
         with self._transactions.read() as connection:
             rows = connection.execute(select(*(ledger.c[name] for name in names)).where(ledger.c.flow == flow))
             return [dict(row._mapping) for row in rows]

@@ -483,6 +483,20 @@ cleansing_runs = Table(
     sqlite_autoincrement=True,
 )
 
+#: How recurring deals are billed; the highest version of a deal counts.
+billing_schedules = Table(
+    "billing_schedules",
+    metadata,
+    Column("opportunity_id", StoredText, primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("schedule", StoredText, nullable=False),
+    Column("missed", StoredText, nullable=False),
+    Column("sentence", StoredText, nullable=False),
+    Column("agreed_by", StoredText, nullable=False),
+    Column("agreed_at", Instant, nullable=False),
+)
+
 #: What was last known of each deal's payments: events are found by comparing with it, never with Salesforce's fields.
 deal_payments = Table(
     "deal_payments",

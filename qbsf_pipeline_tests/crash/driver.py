@@ -20,7 +20,7 @@ import time
 import traceback
 import urllib.request
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -119,7 +119,7 @@ def _run(order: dict[str, Any]) -> NoReturn:
         for strike in order["strikes"]:
             _set_up(strike)
         commands = {
-            "sync": lambda: _sync(order["flows"]),
+            "sync": lambda: _sync(order["flows"], order["as_of"]),
             "push": lambda: _push("invoices"),
             "push customers": lambda: _push("customers"),
             "token": _token,
@@ -136,11 +136,12 @@ def _run(order: dict[str, Any]) -> NoReturn:
         os._exit(code)
 
 
-def _sync(flows: list[str]) -> dict[str, Any]:
+def _sync(flows: list[str], as_of: str | None) -> dict[str, Any]:
     from qbsf_pipeline.cli.sync import run_and_report
     from qbsf_pipeline.settings import load_settings
 
-    report = run_and_report(load_settings(), quiet=True, only=flows)
+    day = date.fromisoformat(as_of) if as_of else None
+    report = run_and_report(load_settings(), quiet=True, only=flows, as_of=day)
     return report.__dict__ | {"exit_code": report.exit_code}
 
 

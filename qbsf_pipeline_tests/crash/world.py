@@ -137,6 +137,7 @@ class Installation:
     Attributes:
         flows: what a pass runs; all flows where there is none.
         reporting: whether a pass makes the reporting tables, too.
+        as_of: the day that counts as today.
     """
 
     driver: Driver
@@ -146,6 +147,7 @@ class Installation:
     runs: int = 0
     flows: tuple[str, ...] = ("invoices",)
     reporting: bool = False
+    as_of: date | None = None
 
     @property
     def state_file(self) -> Path:
@@ -166,6 +168,7 @@ class Installation:
             "command": command,
             "flows": list(self.flows),
             "reporting": self.reporting,
+            "as_of": self.as_of.isoformat() if self.as_of is not None else None,
             "result": str(result),
             "log": str(log),
         }

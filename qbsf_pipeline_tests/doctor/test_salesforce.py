@@ -11,7 +11,7 @@ import pytest
 from qbsf_pipeline.doctor import salesforce
 from qbsf_pipeline.doctor.findings import Level
 from qbsf_pipeline.doctor.salesforce import EXPECTED_FIELDS, check_custom_fields, check_objects
-from qbsf_pipeline.salesforce.objects import OBJECT_NAMES, WRITTEN_FIELDS, written_fields
+from qbsf_pipeline.salesforce.objects import OBJECT_NAMES, OPTIONAL_OBJECTS, WRITTEN_FIELDS, written_fields
 from qbsf_pipeline.sandbox.salesforce.schema import build_schema
 from qbsf_pipeline.settings import Mode, Rules
 from qbsf_pipeline_tests.doctor.levels import told, worse
@@ -28,7 +28,8 @@ Described = dict[str, Any]
 def described() -> Described:
     """What a healthy org with one currency says of its objects."""
     schema = build_schema(multi_currency=False)
-    answers = {name: None if name == "CurrencyType" else schema.types[name.lower()].describe("") for name in OBJECT_NAMES}
+    types = {name: schema.types.get(name.lower()) for name in OBJECT_NAMES}
+    answers = {name: found and found.describe("") for name, found in types.items()}
     return copy.deepcopy(answers)
 
 
@@ -49,7 +50,7 @@ def test_every_field_of_the_rules_has_an_expectation(rules: Rules) -> None:
     assert set(written_fields(rules)) <= {expected.key for expected in EXPECTED_FIELDS if expected.written}
 
 
-@pytest.mark.parametrize("name", [name for name in OBJECT_NAMES if name not in ("CurrencyType", "OpportunityStage")])
+@pytest.mark.parametrize("name", [name for name in OBJECT_NAMES if name not in OPTIONAL_OBJECTS])
 def test_an_object_that_cannot_be_read_is_a_problem_of_permissions(name: str, described: Described) -> None:
     described[name] = None
     (finding,) = check_objects(described)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qbsf_pipeline.flows.approval import allowed_keys, batch_of
+from qbsf_pipeline.flows.approval import ALWAYS_ASKED, allowed_keys, batch_of
 from qbsf_pipeline.state.ledger import LedgerEntry
 from qbsf_pipeline_tests.state.writes import invoice
 
@@ -86,3 +86,12 @@ def test_in_mode_approve_nothing_moves_that_nobody_approved(decisions: dict[str,
     for key in allowed_keys(entries, decisions, needs_approval=True):
         chosen = next(one for one in entries if one.key == key)
         assert (decisions.get(chosen.plan_id) or decisions.get("B-1")) == "approved"
+
+
+@pytest.mark.parametrize("operation", sorted(ALWAYS_ASKED))
+@pytest.mark.parametrize("needs_approval", [True, False])
+def test_what_is_always_asked_moves_in_no_mode_without_a_person(operation: str, needs_approval: bool) -> None:
+    asked = entry(1, operation=operation, key="asked")
+    assert allowed_keys([asked], {}, needs_approval=needs_approval) == frozenset()
+    assert allowed_keys([asked], {"P-1": "rejected"}, needs_approval=needs_approval) == frozenset()
+    assert allowed_keys([asked], {"P-1": "approved"}, needs_approval=needs_approval) == {"asked"}

@@ -26,7 +26,9 @@ from qbsf_pipeline.invoices.plan import (
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.salesforce import objects as salesforce
+from qbsf_pipeline.salesforce.quotes_and_schedules import CPQ_QUOTE, CPQ_QUOTE_LINE
 from qbsf_pipeline.settings import Rules, load_rules
+from qbsf_pipeline.state.billing_schedules import AgreedSchedule
 from qbsf_pipeline.warehouse.tables import TableSchema
 
 READ_AT = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
@@ -218,6 +220,11 @@ class World:
     ledger: list[dict[str, Any]] = field(default_factory=list)
     invoice_links: list[dict[str, Any]] = field(default_factory=list)
     generations: list[dict[str, Any]] = field(default_factory=list)
+    credit_memos: list[dict[str, Any]] = field(default_factory=list)
+    quotes: list[dict[str, Any]] = field(default_factory=list)
+    quote_lines: list[dict[str, Any]] = field(default_factory=list)
+    agreed: list[AgreedSchedule] = field(default_factory=list)
+    approvals: dict[str, str] = field(default_factory=dict)
 
     def match(self, with_rules: Rules | None = None) -> CustomerMatches:
         """The customers of this world's accounts."""
@@ -258,6 +265,11 @@ class World:
             ledger=state_frame(LEDGER, self.ledger),
             invoice_links=state_frame(INVOICE_LINKS, self.invoice_links),
             generations=state_frame(GENERATIONS, self.generations),
+            credit_memo=frame(quickbooks.CREDIT_MEMO, self.credit_memos),
+            cpq_quote=frame(CPQ_QUOTE, self.quotes),
+            cpq_quote_line=frame(CPQ_QUOTE_LINE, self.quote_lines),
+            agreed_schedules=tuple(self.agreed),
+            decisions=self.approvals,
         )
 
     def plan(self, with_rules: Rules | None = None, **parameters: Any) -> InvoicePlan:

@@ -14,6 +14,7 @@ from sqlalchemy import update
 
 from qbsf_pipeline.customers.matching.plan import MATCHES
 from qbsf_pipeline.flows.approval import batch_of
+from qbsf_pipeline.invoices.assets import PLANNED_TABLES
 from qbsf_pipeline.invoices.plan import PLAN
 from qbsf_pipeline.money import parse_json, to_json
 from qbsf_pipeline.notices import closed_checks, failed_reason, tell_failed_run
@@ -28,7 +29,7 @@ from qbsf_pipeline.warehouse.tables import PulledTable
 from qbsf_pipeline_tests.pipeline import Pipeline, closed, materialized
 
 NOW = datetime.now(UTC)
-PLANNED = ("invoices/plan", "invoices/deals", "invoices/refusals", "invoices/notes")
+PLANNED = tuple(f"invoices/{table.name}" for table in PLANNED_TABLES)
 RAW = tuple(f"{table.schema}/{table.name}" for table in (*salesforce.TABLES, *quickbooks.TABLES))
 #: A pass without the reporting tables.
 SYNCED = (*RAW, "customers/matches", *PLANNED, "invoices/pending")

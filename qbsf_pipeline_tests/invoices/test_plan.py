@@ -448,8 +448,9 @@ def test_the_contact_in_the_bill_to_role_receives_the_invoice():
     assert payload(world.plan(), "create_invoice")["BillEmail"] == {"Address": "jo@acme1.example"}
 
 
-def test_recurring_billing_is_noted():
-    assert noted(World(opportunities=[opportunity(billing_frequency="Monthly")]).plan()) == {"billed_at_once"}
+def test_recurring_billing_is_noted_where_the_rules_bill_everything_at_once():
+    at_once = rules(recurring={"enabled": False})
+    assert noted(World(opportunities=[opportunity(billing_frequency="Monthly")]).plan(at_once)) == {"billed_at_once"}
 
 
 # Tax, currency, class

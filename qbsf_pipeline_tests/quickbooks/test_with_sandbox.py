@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,7 +11,8 @@ import pytest
 
 from qbsf_pipeline.api_meter import ApiMeter
 from qbsf_pipeline.errors import OutcomeUnknown, RecordRefused, StaleRecord
-from qbsf_pipeline.money import to_json
+from qbsf_pipeline.money import parse_json, to_json
+from qbsf_pipeline.quickbooks import templates
 from qbsf_pipeline.quickbooks.client import BatchItem, QuickBooksClient
 from qbsf_pipeline.quickbooks.connection import QuickBooksConnection
 from qbsf_pipeline.quickbooks.objects import DELETED_STUB_HASH, ENTITIES, invoice_marker, opportunity_in
@@ -144,3 +145,65 @@ def test_a_pull_reads_the_company_and_then_only_what_changed(live, control):
     assert invoices[invoice["Id"]]["total"] == Decimal("1234.56")
     assert invoices[gone["Id"]]["content_hash"] == DELETED_STUB_HASH
     assert customer["Id"] in tables["customer"].frame.get_column("id").to_list()
+
+
+def template_body(live, name: str, deal: str, **schedule: object) -> str:
+    customer = live.create("Customer", customer_body(f"{name} & Söhne"), f"{name}-customer")
+    invoice = parse_json(invoice_body(live, customer["Id"], f"{invoice_marker(deal)} - l'été"))
+    days = {"IntervalType": "Monthly", "NumInterval": 1, "DayOfMonth": 1, "StartDate": "2026-04-01", **schedule}
+    info = {"Name": name, "Active": True, "RecurType": "Automated", "ScheduleInfo": days}
+    return to_json({"Invoice": {**invoice, "RecurringInfo": info}})
+
+
+def test_a_template_is_made_once_read_changed_and_deleted(live):
+    body = template_body(live, "Acme 0068Z00001TmPlEQAV 1", "0068Z00001TmPlEQAV", MaxOccurrences=11)
+    made = live.create(templates.ENTITY, body, "template-1")
+    assert live.create(templates.ENTITY, body, "template-1")["Id"] == made["Id"]
+    assert (made["Type"], made["RecurringInfo"]["ScheduleInfo"]["NextDate"]) == ("Invoice", "2026-04-01")
+    assert live.read(templates.ENTITY, made["Id"]) == made
+    assert [each["Id"] for each in live.recurring_templates() if each["RecurringInfo"]["Name"].startswith("Acme ")] == [
+        made["Id"]
+    ]
+    changed = {**made, "RecurringInfo": {**made["RecurringInfo"], "Active": False}}
+    paused = live.update(templates.ENTITY, to_json(templates.wrapped(changed)), "template-2")
+    assert (paused["SyncToken"], paused["RecurringInfo"]["Active"]) == ("1", False)
+    with pytest.raises(StaleRecord):
+        live.delete(templates.ENTITY, to_json(templates.reference(made)), "template-3")
+    gone = live.delete(templates.ENTITY, to_json(templates.reference(paused)), "template-4")
+    assert (gone["Id"], gone["status"], gone["Type"]) == (made["Id"], "Deleted", "Invoice")
+    with pytest.raises(RecordRefused) as refused:
+        live.delete(templates.ENTITY, to_json(templates.reference(paused)), "template-5")
+    assert refused.value.code == "610"
+
+
+def test_a_template_whose_answer_was_lost_is_found_by_its_name(live, control):
+    body = template_body(live, "Lost 0068Z00001LoStEQAV 1", "0068Z00001LoStEQAV")
+    control.fault("quickbooks", "create", "reset_after")
+    with pytest.raises(OutcomeUnknown):
+        live.create(templates.ENTITY, body, "template-lost")
+    found = [each for each in live.recurring_templates() if each["RecurringInfo"]["Name"] == "Lost 0068Z00001LoStEQAV 1"]
+    assert len(found) == 1
+    live.delete(templates.ENTITY, to_json(templates.reference(found[0])), "template-lost-gone")
+
+
+def test_templates_are_pulled_where_a_rule_bills_by_them_and_their_invoices_name_them(live, control):
+    deal = "0068Z00001RuNnEQAV"
+    rules = load_rules()
+    by_template = rules.model_copy(update={"recurring": rules.recurring.model_copy(update={"bill_by": "template"})})
+    made = live.create(templates.ENTITY, template_body(live, "Run", deal, MaxOccurrences=2), "template-run")
+    for until in ("2026-03-31", "2026-05-15"):
+        control.quickbooks("run-recurring", until=until)
+    now = datetime.now(UTC)
+    tables = {
+        table.table.name: table for table in pull_quickbooks(live, by_template, WarehouseView({}), full=True, now=now).tables
+    }
+    (row,) = [row for row in tables["recurring_transaction"].frame.to_dicts() if row["id"] == made["Id"]]
+    named = ("type", "name", "recur_type", "active", "interval_type", "interval_count", "day_of_month", "max_occurrences")
+    assert [row[name] for name in named] == ["Invoice", "Run", "Automated", True, "Monthly", 1, 1, 2]
+    assert (row["previous_date"], row["next_date"], row["total"]) == (date(2026, 5, 1), None, Decimal("1234.56"))
+    assert (row["opportunity_id"], tables["recurring_transaction"].complete) == (deal, True)
+    invoices = [one for one in tables["invoice"].frame.to_dicts() if one["recurring_id"] == made["Id"]]
+    assert [one["txn_date"] for one in invoices] == [date(2026, 4, 1), date(2026, 5, 1)]
+    assert {one["opportunity_id"] for one in invoices} == {deal}
+    without = pull_quickbooks(live, rules, WarehouseView({}), full=True, now=now)
+    assert "recurring_transaction" not in {table.table.name for table in without.tables}

@@ -80,9 +80,9 @@ def test_the_company_is_the_same_on_every_start():
 def test_the_company_has_the_size_that_it_should(seeded: Seeded):
     deals = seeded.salesforce["Opportunity"].values()
     assert len(seeded.salesforce["Account"]) == 45
-    assert len(seeded.salesforce["Product2"]) == 14
+    assert len(seeded.salesforce["Product2"]) == 15
     assert 55 <= len(deals) <= 70
-    assert len(company.deals_to_invoice(seeded.store)) == 16
+    assert len(company.deals_to_invoice(seeded.store)) == 18
     assert len(seeded.quickbooks["Customer"]) == 25
     owners = Counter(seeded.salesforce["User"][deal["OwnerId"]]["IsActive"] for deal in deals)
     assert owners[False] > 0
@@ -151,6 +151,32 @@ def test_the_peculiar_deals_are_there(seeded: Seeded):
     assert max(Counter(deal["AccountId"] for deal in deals).values()) == 3
     assert any("\r\n" in seeded.account(deal)["BillingStreet"] for deal in deals)
     assert any(deal["Payment_Terms__c"] is None for deal in deals)
+
+
+def test_one_deal_is_billed_month_by_month_after_a_set_up_fee(seeded: Seeded):
+    key = company.recurring_deal(seeded.store)
+    deal = seeded.salesforce["Opportunity"][key]
+    assert (deal["Billing_Frequency__c"], deal["Billing_Periods__c"]) == ("Monthly", 12)
+    assert deal["Billing_Start_Date__c"] == deal["CloseDate"]
+    products = seeded.salesforce["Product2"]
+    sold = {products[line["Product2Id"]]["Family"]: line["TotalPrice"] for line in seeded.lines(key)}
+    assert sold == {"Set-Up": 1500, "Software": 10000}
+
+
+def test_one_deal_s_lines_are_those_of_its_primary_quote(seeded: Seeded):
+    key = company.quoted_deal(seeded.store)
+    quotes = [quote for quote in seeded.salesforce["SBQQ__Quote__c"].values() if quote["SBQQ__Opportunity2__c"] == key]
+    (primary,) = [quote for quote in quotes if quote["SBQQ__Primary__c"]]
+    assert len(quotes) == 2
+    deal = seeded.salesforce["Opportunity"][key]
+    assert deal["SBQQ__PrimaryQuote__c"] == primary["Id"]
+    assert primary["SBQQ__NetAmount__c"] == deal["Amount"] == Decimal("49680.00")
+    lines = {k: v for k, v in seeded.salesforce["SBQQ__QuoteLine__c"].items() if v["SBQQ__Quote__c"] == primary["Id"]}
+    sold = {line["SBQQ__QuoteLine__c"]: line["TotalPrice"] for line in seeded.lines(key)}
+    assert sold == {k: line["SBQQ__NetTotal__c"] for k, line in lines.items() if not line["SBQQ__Optional__c"]}
+    (bundled,) = [line for line in lines.values() if line["SBQQ__Bundled__c"]]
+    assert lines[bundled["SBQQ__RequiredBy__c"]]["SBQQ__Bundle__c"]
+    assert [line["SBQQ__NetTotal__c"] for line in lines.values() if line["SBQQ__Optional__c"]] == [8100]
 
 
 def test_the_peculiar_customers_are_there(seeded: Seeded):

@@ -142,6 +142,12 @@ def period_key(invoice_key: str, number: int) -> str:
     return f"{invoice_key}:period-{number}"
 
 
+def period_of(key: str) -> int | None:
+    """The number of the period whose invoice has that key in the ledger; ``None`` for the invoice of a whole deal."""
+    _, sign, number = key.rpartition(":period-")
+    return int(number) if sign and number.isdecimal() else None
+
+
 def deal_lines(period: BillingPeriod, line_text: str) -> list[DealLine]:
     """The lines of a period as :func:`..lines.invoice_lines` takes them: service date and text tell the days that they cover.
 

@@ -6,7 +6,7 @@ Belongs here: what the sandbox's control calls and sample company need.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -288,6 +288,19 @@ def void_invoice(store: Store, clock: Clock, invoice_id: str) -> Document:
     try:
         with company.atomic():
             return sales_forms.void_sales_form(company, "Invoice", {"Id": invoice["Id"], "SyncToken": invoice["SyncToken"]})
+    except faults.QuickBooksFault as fault:
+        raise ValueError(str(fault)) from fault
+
+
+def run_recurring(store: Store, clock: Clock, until: date | None = None) -> list[Document]:
+    """Let the recurring templates make what they owe up to a day (the company's today), and return it, oldest first.
+
+    Raises:
+        ValueError: what a template would make is refused (its customer was made inactive, ...).
+    """
+    company = company_of(store, clock)
+    try:
+        return recurring.run_templates(company, until or company.today(), QuickBooksOptions())
     except faults.QuickBooksFault as fault:
         raise ValueError(str(fault)) from fault
 

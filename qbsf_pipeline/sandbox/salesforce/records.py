@@ -14,9 +14,14 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
 from qbsf_pipeline.sandbox.clock import Clock
+from qbsf_pipeline.sandbox.salesforce import subscriptions
 from qbsf_pipeline.sandbox.salesforce.schema import (
     CURRENCY_OBJECTS,
+    FEATURES,
     NUMBER_TYPES,
+    QUOTE,
+    QUOTE_LINE,
+    SCHEDULE,
     STANDARD_STAGES,
     TEXT_TYPES,
     ApiError,
@@ -31,6 +36,7 @@ from qbsf_pipeline.sandbox.salesforce.soql import wire_datetime
 from qbsf_pipeline.sandbox.store import Documents, Store
 
 HIDDEN = "salesforce:hidden"
+ENABLED = "salesforce:features"
 BEHAVIOUR = "salesforce:behaviour"
 DELETED = "salesforce:deleted"
 _RECORDS = "salesforce."
@@ -89,7 +95,7 @@ class Org:
         self._indexes: dict[tuple[str, str], _Index] = {}
         self._journal: list[tuple[str, str, dict[str, Any] | None]] = []
         #: Everything there is, whatever is hidden: rules and seeding use it.
-        self.full_schema = build_schema(multi_currency=True)
+        self.full_schema = build_schema(multi_currency=True, features=FEATURES)
         self.api_calls = 0
         self.queries = 0
 
@@ -113,13 +119,15 @@ class Org:
         """What the integration user sees now."""
         hidden = self.store.documents(HIDDEN)
         key = repr(sorted((name, sorted(doc["fields"]), doc["object"]) for name, doc in hidden.items()))
-        key += str(self.options.multi_currency)
+        features = [name for name, doc in self.store.documents(ENABLED).items() if doc["enabled"]]
+        key += str(self.options.multi_currency) + repr(sorted(features))
         found = self._schemas.get(key)
         if found is None:
             found = self._schemas[key] = build_schema(
                 multi_currency=self.options.multi_currency,
                 hidden_objects=[name for name, doc in hidden.items() if doc["object"]],
                 hidden_fields={name: doc["fields"] for name, doc in hidden.items()},
+                features=features,
             )
         return found
 
@@ -453,9 +461,7 @@ class Org:
         old = self.live(entity, record_id)
         self._knobs(entity, old, {})
         now = self.stamp()
-        self._bury(entity, old, now, author, directly=True)
-        if entity.name == "OpportunityLineItem":
-            self._total(old["OpportunityId"], now, author, touch=True)
+        self.bury(entity, old, now, author)
 
     def live(self, entity: SObjectType, record_id: str) -> dict[str, Any]:
         """The record.
@@ -469,6 +475,14 @@ class Org:
         if doc.get("IsDeleted"):
             raise ApiError("ENTITY_IS_DELETED", "entity is deleted", status=404)
         return doc
+
+    def bury(self, entity: SObjectType, doc: dict[str, Any], now: str, author: str) -> None:
+        """Delete a record and what hangs on it, and bring in line what stands above it."""
+        self._bury(entity, doc, now, author, directly=True)
+        if entity.name == "OpportunityLineItem":
+            self.total(doc["OpportunityId"], now, author, touch=True)
+        else:
+            subscriptions.follow(self, entity.name, {**doc, "IsDeleted": True}, now, author)
 
     def _bury(self, entity: SObjectType, doc: dict[str, Any], now: str, author: str, *, directly: bool) -> None:
         for child in entity.children:
@@ -526,6 +540,7 @@ class Org:
             doc = self._complete_opportunity(old, doc, given, raw=raw)
         elif type_name == "OpportunityLineItem":
             doc = self._complete_line(old, doc, given, raw=raw)
+            doc = doc if raw else subscriptions.keep_scheduled(old, doc)
         elif type_name in ("Contact", "User") and not (raw and "Name" in given):
             doc["Name"] = " ".join(part for part in (doc.get("FirstName"), doc.get("LastName")) if part) or None
         elif type_name == "PricebookEntry":
@@ -534,13 +549,18 @@ class Org:
         elif type_name == "Task":
             doc["IsClosed"] = doc.get("Status") == "Completed"
             doc["AccountId"] = self._account_of_task(doc)
+        elif type_name in (QUOTE, QUOTE_LINE):
+            doc = subscriptions.complete(self, type_name, doc, given if raw else {})
         if type_name in CURRENCY_OBJECTS and doc.get("CurrencyIsoCode") is None:
             doc["CurrencyIsoCode"] = self._currency_of(type_name, doc)
         return doc
 
     def _currency_of(self, type_name: str, doc: dict[str, Any]) -> str:
-        if type_name in ("OpportunityLineItem", "OpportunityHistory"):
-            opportunity = self.documents("Opportunity").get(doc.get("OpportunityId") or "", {})
+        if type_name in ("OpportunityLineItem", "OpportunityHistory", SCHEDULE, QUOTE, QUOTE_LINE):
+            line = self.documents("OpportunityLineItem").get(doc.get("OpportunityLineItemId") or "", {})
+            quote = self.documents(QUOTE).get(doc.get("SBQQ__Quote__c") or "", {})
+            deals = (found.get("OpportunityId") or found.get("SBQQ__Opportunity2__c") for found in (doc, line, quote))
+            opportunity = self.documents("Opportunity").get(next((deal for deal in deals if deal), ""), {})
             if opportunity.get("CurrencyIsoCode"):
                 return str(opportunity["CurrencyIsoCode"])
         return self.options.currency
@@ -665,7 +685,9 @@ class Org:
     def _after(self, type_name: str, old: dict[str, Any] | None, doc: dict[str, Any], now: str, author: str) -> None:
         """What a write does to other records."""
         if type_name == "OpportunityLineItem":
-            self._total(doc["OpportunityId"], now, author, touch=old is None)
+            self.total(doc["OpportunityId"], now, author, touch=old is None)
+        elif type_name in (SCHEDULE, QUOTE, QUOTE_LINE):
+            subscriptions.follow(self, type_name, doc, now, author)
         elif type_name == "Opportunity":
             self._history(old, doc, now, author)
         elif type_name == "OpportunityContactRole" and doc.get("IsPrimary"):
@@ -680,7 +702,7 @@ class Org:
                     activity = doc.get("ActivityDate") or now[:10]
                     self.put(kind, {**parent, "LastActivityDate": activity, "SystemModstamp": now})
 
-    def _total(self, opportunity_id: str, now: str, author: str, *, touch: bool) -> None:
+    def total(self, opportunity_id: str, now: str, author: str, *, touch: bool) -> None:
         """Bring an opportunity's Amount and quantity in line with its lines. `touch` stamps it even when they stay."""
         old = self.documents("Opportunity").get(opportunity_id)
         if old is None:
@@ -782,14 +804,15 @@ class Org:
                 opportunity = self.documents("Opportunity").get(parent)
                 if opportunity is not None:
                     author = opportunity["LastModifiedById"]
-                    self._total(parent, max(stamp, opportunity["SystemModstamp"]), author, touch=True)
+                    self.total(parent, max(stamp, opportunity["SystemModstamp"]), author, touch=True)
         self.forget_journal()
         return ids
 
 
 def _index_key(value: Any) -> Any:
     # Ids differ by case alone, so they are kept as they are; every other text is found whatever its case.
-    if isinstance(value, str) and not (len(value) == 18 and value[:1] == "0"):
+    # Those of packages' objects begin with a0.
+    if isinstance(value, str) and not (len(value) == 18 and value.isalnum() and value[:2] <= "a0" and value[:1] in "0a"):
         return value.lower()
     return value
 
@@ -930,9 +953,7 @@ def delete_record(store: Store, clock: Clock, type: str, record_id: str, *, hard
     doc = org.documents(entity.name).get(record_id)
     if doc is None or not doc.get("IsDeleted") or not hard:
         doc = org.live(entity, record_id)
-        org._bury(entity, doc, org.stamp(), org.administrator(), directly=True)
-        if entity.name == "OpportunityLineItem":
-            org._total(doc["OpportunityId"], org.stamp(), org.administrator(), touch=True)
+        org.bury(entity, doc, org.stamp(), org.administrator())
     if hard and record_id in org.documents(entity.name):
         org.drop(entity.name, record_id)
     org.forget_journal()
@@ -968,6 +989,21 @@ def hide_field(store: Store, type: str, field: str, *, hidden: bool = True) -> N
     before = documents.get(entity.name, {"object": False, "fields": []})
     fields = sorted({*before["fields"], found.name} if hidden else {*before["fields"]} - {found.name})
     documents[entity.name] = {**before, "fields": fields}
+
+
+def enable(store: Store, *features: str, enabled: bool = True) -> list[str]:
+    """Give the org a feature that not every org has (see :data:`~.schema.FEATURES`), or take it away; its records stay.
+    Returns the features that the org now has.
+
+    Raises:
+        ValueError: there is no such feature.
+    """
+    documents = store.documents(ENABLED)
+    for feature in features:
+        if feature not in FEATURES:
+            raise ValueError(f"there is no feature {feature}; there are {', '.join(FEATURES)}")
+        documents[feature] = {"enabled": enabled}
+    return sorted(name for name, doc in documents.items() if doc["enabled"])
 
 
 def hide_object(store: Store, type: str, *, hidden: bool = True) -> None:

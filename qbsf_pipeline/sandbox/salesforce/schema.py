@@ -210,7 +210,7 @@ class SObjectType:
             "label": _label(self.name),
             "labelPlural": _label(self.name) + "s",
             "keyPrefix": self.key_prefix,
-            "custom": False,
+            "custom": self.name.endswith("__c"),
             "createable": self.writable,
             "updateable": self.writable,
             "deletable": self.writable and self.deletable,
@@ -323,11 +323,15 @@ def _f(
         long="l" in flags,
         default=False if kind == "boolean" and default is None else default,
         reference_to=targets,
-        relationship_name=name.removesuffix("Id") if kind == "reference" else None,
+        relationship_name=_relationship(name) if kind == "reference" else None,
         cascade="k" in flags,
         children_name=children,
         values=values,
     )
+
+
+def _relationship(name: str) -> str:
+    return f"{name.removesuffix('__c')}__r" if name.endswith("__c") else name.removesuffix("Id")
 
 
 def _address(prefix: str) -> list[Field]:
@@ -498,15 +502,83 @@ _OBJECTS: tuple[tuple[str, str, str, list[Field]], ...] = (
     ]),
 )  # fmt: skip
 
+#: What an org may have beside: schedules of its deals' lines, and the managed package Salesforce CPQ (SBQQ).
+FEATURES = ("schedules", "cpq")
+SCHEDULE, QUOTE, QUOTE_LINE = "OpportunityLineItemSchedule", "SBQQ__Quote__c", "SBQQ__QuoteLine__c"
+_FREQUENCIES = ("Monthly", "Quarterly", "Semiannual", "Annual", "Invoice Plan")
+
+#: Feature -> objects, as in `_OBJECTS`.
+_FEATURE_OBJECTS: Mapping[str, tuple[tuple[str, str, str, list[Field]], ...]] = {
+    "schedules": (
+        (SCHEDULE, "00o", "", [
+            _f("OpportunityLineItemId", "reference", 0, "cqk", to="OpportunityLineItem",
+               children="OpportunityLineItemSchedules"),
+            _f("Type", "picklist", 40, "qsc", values=("Quantity", "Revenue", "Both")), _f("ScheduleDate", "date", 0, "q"),
+            _f("Quantity", "double"), _f("Revenue", "currency"), _f("Description", "string", 80),
+        ]),
+    ),
+    "cpq": (
+        (QUOTE, "a0q", "", [
+            _f("Name", "string", 80, "rn"), _f("OwnerId", "reference", 0, "qd", to="User"),
+            _f("SBQQ__Opportunity2__c", "reference", to="Opportunity", children="SBQQ__Quotes2__r"),
+            _f("SBQQ__Account__c", "reference", to="Account", children="SBQQ__Quotes__r"), _f("SBQQ__Primary__c", "boolean"),
+            _f("SBQQ__Status__c", "picklist", 255, default="Draft", values=("Draft", "In Review", "Approved", "Denied",
+               "Presented", "Accepted", "Rejected")),
+            _f("SBQQ__Type__c", "picklist", 255, default="Quote", values=("Quote", "Amendment", "Renewal")),
+            _f("SBQQ__NetAmount__c", "currency", 0, "r"), _f("SBQQ__CustomerAmount__c", "currency", 0, "r"),
+            _f("SBQQ__PartnerAmount__c", "currency", 0, "r"), _f("SBQQ__AdditionalDiscountAmount__c", "currency"),
+            _f("SBQQ__StartDate__c", "date"), _f("SBQQ__EndDate__c", "date"), _f("SBQQ__SubscriptionTerm__c", "double"),
+            _f("SBQQ__BillingFrequency__c", "picklist", 255, values=_FREQUENCIES),
+            _f("SBQQ__PaymentTerms__c", "picklist", 255), _f("SBQQ__PrimaryContact__c", "reference", to="Contact"),
+            *(_f(f"SBQQ__Billing{part}__c", "string", 255) for part in ("Name", "Street", "City", "State", "PostalCode",
+                                                                        "Country")),
+            _f("SBQQ__MasterContract__c", "string", 18),
+        ]),
+        (QUOTE_LINE, "a0n", "", [
+            _f("Name", "string", 80, "rn"),
+            _f("SBQQ__Quote__c", "reference", 0, "cqk", to=QUOTE, children="SBQQ__LineItems__r"),
+            _f("SBQQ__Number__c", "double", digits=(18, 0)), _f("SBQQ__Product__c", "reference", to="Product2"),
+            _f("SBQQ__ProductCode__c", "string", 255, "r"), _f("SBQQ__ProductName__c", "string", 255, "r"),
+            _f("SBQQ__Description__c", "textarea", 32000, "l"), _f("SBQQ__Quantity__c", "double", digits=(12, 2)),
+            _f("SBQQ__EffectiveQuantity__c", "double", 0, "r", digits=(12, 2)), _f("SBQQ__ListPrice__c", "currency"),
+            _f("SBQQ__NetPrice__c", "currency", digits=(18, 8)), _f("SBQQ__NetTotal__c", "currency", 0, "r"),
+            _f("SBQQ__CustomerTotal__c", "currency", 0, "r"), _f("SBQQ__PartnerTotal__c", "currency", 0, "r"),
+            _f("SBQQ__ProrateMultiplier__c", "double", digits=(18, 4)),
+            _f("SBQQ__SubscriptionPricing__c", "picklist", 255, values=("Fixed Price", "Percent Of Total")),
+            _f("SBQQ__SubscriptionType__c", "picklist", 255, values=("Renewable", "One-time", "Evergreen")),
+            _f("SBQQ__SubscriptionTerm__c", "double"), _f("SBQQ__DefaultSubscriptionTerm__c", "double"),
+            _f("SBQQ__ChargeType__c", "picklist", 255, values=("One-Time", "Recurring", "Usage")),
+            _f("SBQQ__BillingType__c", "picklist", 255, values=("Advance", "Arrears")),
+            _f("SBQQ__BillingFrequency__c", "picklist", 255, values=_FREQUENCIES),
+            _f("SBQQ__StartDate__c", "date"), _f("SBQQ__EndDate__c", "date"),
+            _f("SBQQ__EffectiveStartDate__c", "date", 0, "r"), _f("SBQQ__EffectiveEndDate__c", "date", 0, "r"),
+            _f("SBQQ__Bundle__c", "boolean"), _f("SBQQ__Bundled__c", "boolean"), _f("SBQQ__Optional__c", "boolean"),
+            _f("SBQQ__RequiredBy__c", "reference", to=QUOTE_LINE),
+        ]),
+    ),
+}  # fmt: skip
+#: Feature -> fields that it adds to objects that every org has.
+_FEATURE_FIELDS: Mapping[str, Mapping[str, list[Field]]] = {
+    "schedules": {},
+    "cpq": {
+        "Opportunity": [
+            _f("SBQQ__PrimaryQuote__c", "reference", to=QUOTE),
+            _f("SBQQ__Contracted__c", "boolean"),
+        ],
+        "OpportunityLineItem": [_f("SBQQ__QuoteLine__c", "reference", to=QUOTE_LINE)],
+    },
+}
+
 #: Objects that carry `CurrencyIsoCode` in an org with several currencies.
 CURRENCY_OBJECTS = frozenset(
     {"Account", "Contact", "Opportunity", "OpportunityLineItem", "OpportunityHistory", "Product2", "Pricebook2",
-     "PricebookEntry", "Task"}
+     "PricebookEntry", "Task", SCHEDULE, QUOTE, QUOTE_LINE}
 )  # fmt: skip
 
 
 def _currency_field(object_name: str) -> Field:
-    flags = {"OpportunityLineItem": "r", "OpportunityHistory": "r", "PricebookEntry": "c"}.get(object_name, "")
+    read_only = ("OpportunityLineItem", "OpportunityHistory", SCHEDULE)
+    flags = "r" if object_name in read_only else "c" if object_name == "PricebookEntry" else ""
     return _f("CurrencyIsoCode", "picklist", 3, flags + "d")
 
 
@@ -515,12 +587,17 @@ def build_schema(
     multi_currency: bool,
     hidden_objects: Collection[str] = (),
     hidden_fields: Mapping[str, Collection[str]] | None = None,
+    features: Collection[str] = (),
 ) -> Schema:
-    """What the integration user sees: the whole org without `CurrencyType` and `CurrencyIsoCode` in an org with one
-    currency, without the hidden objects, and without the hidden fields (object -> names)."""
+    """What the integration user sees: the whole org with its features (see `FEATURES`), without `CurrencyType` and
+    `CurrencyIsoCode` in an org with one currency, without the hidden objects, and without the hidden fields
+    (object -> names)."""
     hidden_fields = hidden_fields or {}
+    present = [feature for feature in FEATURES if feature in features]
+    objects = [*_OBJECTS, *(item for feature in present for item in _FEATURE_OBJECTS[feature])]
     fields_of: dict[str, dict[str, Field]] = {}
-    for name, _prefix, flags, fields in _OBJECTS:
+    for name, _prefix, flags, own in objects:
+        fields = [*own, *(item for feature in present for item in _FEATURE_FIELDS[feature].get(name, ()))]
         if name in hidden_objects or (name == "CurrencyType" and not multi_currency):
             continue
         every = [_f("Id", "id", 0, "rqd"), *fields]
@@ -537,7 +614,7 @@ def build_schema(
                 if target in children:
                     children[target].append(ChildRelationship(name, item.name, item.children_name, item.cascade))
     types = {}
-    for name, prefix, flags, _fields in _OBJECTS:
+    for name, prefix, flags, _fields in objects:
         if name in fields_of:
             types[name.lower()] = SObjectType(
                 name=name,

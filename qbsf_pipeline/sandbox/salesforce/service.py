@@ -33,6 +33,7 @@ from qbsf_pipeline.sandbox.salesforce.records import (
     SalesforceOptions,
     Saved,
     behave,
+    enable,
     hide_field,
     hide_object,
     org_of,
@@ -920,6 +921,7 @@ def _control_routes(store: Store, clock: Clock) -> list[Route]:
     * `hide`: {"type", "field"?, "hidden"? = true}: field-level security, or the whole object;
     * `behave`: see :func:`~qbsf_pipeline.sandbox.salesforce.records.behave`;
     * `touch`: {"type", "id"}: `SystemModstamp` moves, nothing else does;
+    * `features`: {"cpq"? = true, "schedules"? = true}: what not every org has, given or taken away;
     * `expire-sessions`: {}.
     """
 
@@ -938,6 +940,11 @@ def _control_routes(store: Store, clock: Clock) -> list[Route]:
         touch(store, clock, body["type"], body["id"])
         return {"ok": True}
 
+    def have(body: dict[str, Any]) -> dict[str, Any]:
+        for feature, wanted in body.items():
+            enable(store, feature, enabled=wanted is not False)
+        return {"features": enable(store)}
+
     def expire(_body: dict[str, Any]) -> dict[str, Any]:
         return {"expired": oauth.expire_all_sessions(store)}
 
@@ -954,7 +961,7 @@ def _control_routes(store: Store, clock: Clock) -> list[Route]:
 
         return control
 
-    acts = {"hide": hide, "behave": misbehave, "touch": touched, "expire-sessions": expire}
+    acts = {"hide": hide, "features": have, "behave": misbehave, "touch": touched, "expire-sessions": expire}
     return [Route(f"/_sandbox/salesforce/{name}", endpoint(act), methods=["POST"]) for name, act in acts.items()]
 
 
