@@ -15,6 +15,7 @@ import pytest
 
 from qbsf_pipeline.customers.plan import FIELD_DIFFERENCES, PLAN, REFUSALS
 from qbsf_pipeline.flows.approval import batch_of
+from qbsf_pipeline.invoices.assets import PLANNED_TABLES
 from qbsf_pipeline.notices import tell_failed_run
 from qbsf_pipeline.sandbox.server import SandboxProcess
 from qbsf_pipeline_tests.customers.company import PUSHED, SYNCED, Company, Pair, company_in, journal, one_pass, said
@@ -458,7 +459,7 @@ def test_a_customer_that_an_invoice_made_is_in_step_without_a_further_write(pipe
     (deal_id,) = control.upsert_records("Opportunity", [deal])
     line = {"OpportunityId": deal_id, "Product2Id": product, "Quantity": 1, "UnitPrice": "100.01", "TotalPrice": "100.01"}
     control.upsert_records("OpportunityLineItem", [line])
-    planned = (*(f"invoices/{name}" for name in ("plan", "deals", "refusals", "notes", "pending")), "customers/matches")
+    planned = (*(f"invoices/{table.name}" for table in PLANNED_TABLES), "invoices/pending", "customers/matches")
     assert pipeline.run("sync_invoices", *SYNCED[: SYNCED.index("customers/matches")], *planned).success
     assert pipeline.run("push_invoices", "invoices/pushed").success
     made = next(one["QuickBooks_Customer_Id__c"] for one in control.records("Account") if one["Id"] == account)

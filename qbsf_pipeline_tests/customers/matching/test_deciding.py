@@ -13,6 +13,7 @@ import pytest
 
 from qbsf_pipeline.customers.matching import assets as matching
 from qbsf_pipeline.customers.matching.rule_names import RULE_NAMES
+from qbsf_pipeline.invoices.assets import PLANNED_TABLES
 from qbsf_pipeline.money import to_json
 from qbsf_pipeline.quickbooks.assets import quickbooks_tables
 from qbsf_pipeline.resources import DoorsResource, WarehouseResource
@@ -85,7 +86,7 @@ def invoices_by_customer(control: SandboxControl) -> dict[str, list[str]]:
 def one_pass(pipeline: Pipeline) -> None:
     """Read both systems, match, plan, make pending and push, without what analysts see."""
     raw = ["/".join(key.path) for key in (*salesforce_tables.keys, *quickbooks_tables.keys)]
-    planned = [f"invoices/{name}" for name in ("plan", "deals", "refusals", "notes", "pending")]
+    planned = [*(f"invoices/{table.name}" for table in PLANNED_TABLES), "invoices/pending"]
     assert pipeline.run("sync_invoices", *raw, "customers/matches", *planned).success
     if pipeline.doors.state.ledger.ready("invoices", pipeline.doors.now()):
         assert pipeline.run("push_invoices", "invoices/pushed").success
