@@ -12,6 +12,7 @@ from qbsf_pipeline.flows.plans import company_zone
 from qbsf_pipeline.flows.source_gates import INVOICE_KEY, OPPORTUNITY_KEY
 from qbsf_pipeline.flows.time_zone import remember_zone
 from qbsf_pipeline.flows.writing import Pending, Pushing, pending_asset, plan_results, pushed_asset, tell_refusals
+from qbsf_pipeline.invoices.recurring.tables import BILLING_SCHEDULES
 from qbsf_pipeline.payments.plan import (
     DEALS,
     EVENTS,
@@ -180,6 +181,7 @@ def _plan(opened: Doors, config: PlanConfig) -> dict[str, pl.DataFrame]:
             str(links),
             str(sorted(known.rows(), key=str)),
             str(sorted(ledger.rows(), key=str)),
+            str(sorted(_to_come(connection).items())),
             versions=True,
         )
         if last_made_from(connection, PLAN) == made_from:
@@ -213,7 +215,15 @@ def _inputs(
         preferences=read_table(connection, quickbooks.PREFERENCES, ["home_currency", "multi_currency"]),
         known=known,
         ledger=ledger,
+        to_come=_to_come(connection),
     )
+
+
+def _to_come(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Deals that are billed period by period, with the periods that are still to be billed."""
+    periods = read_table(connection, BILLING_SCHEDULES, ["opportunity_id", "status"])
+    waiting = pl.col("status").is_in(["planned", "due", "under_way", "held"])
+    return dict(periods.group_by("opportunity_id").agg(waiting.sum().cast(pl.Int64)).iter_rows())
 
 
 def _known_deals(opened: Doors) -> pl.DataFrame:

@@ -21,7 +21,7 @@ before: a payment that was entered anew over the same amount is no event.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -128,6 +128,25 @@ def change(before: Standing | None, now: Standing, explaining: Explaining, *, te
         happened_on = now.last_payment_date
     reason = " ".join(_some(sentences)) or now.reason
     return Change(kind, _amount(kind, before, now), happened_on, reason)
+
+
+def of_schedule(found: Change, before: Standing | None, now: Standing, to_come: int) -> Change | None:
+    """The event of a deal that is billed period by period; ``None`` where it is none.
+
+    That the next period was billed opens a paid deal, and is no news of a payment. What has fallen due may be paid while more is
+    to be billed: then the deal is not paid in full.
+
+    Args:
+        to_come: periods that are still to be billed.
+    """
+    if found.kind == "reopened" and before is not None and before.memory is not None and now.memory is not None:
+        stands = all(now.memory.invoices.get(invoice_id) == was for invoice_id, was in before.memory.invoices.items())
+        if stands and _gained(before, now) >= 0:
+            return None
+    if found.kind == "paid" and to_come:
+        more = "1 more period is" if to_come == 1 else f"{to_come} more periods are"
+        return replace(found, kind="due_paid", reason=f"{found.reason} {more} still to be billed.".strip())
+    return found
 
 
 def _kind(before: Standing | None, now: Standing, *, tell_partial: bool) -> str | None:

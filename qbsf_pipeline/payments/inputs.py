@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 import polars as pl
@@ -20,6 +21,7 @@ class PaymentInputs:
         preferences: raw table of QuickBooks.
         known: of :data:`.tables.KNOWN_DEALS`.
         ledger: of :data:`.tables.LEDGER`.
+        to_come: for each deal that is billed period by period, how many of its periods are still to be billed.
     """
 
     invoices: pl.DataFrame
@@ -33,6 +35,7 @@ class PaymentInputs:
     preferences: pl.DataFrame
     known: pl.DataFrame
     ledger: pl.DataFrame
+    to_come: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ _LONGEST_REASON = 1500
 
 _SIGNS = {
     "paid": ":moneybag:",
+    "due_paid": ":heavy_dollar_sign:",
     "partly_paid": ":heavy_dollar_sign:",
     "reopened": ":leftwards_arrow_with_hook:",
     "payment_removed": ":leftwards_arrow_with_hook:",
@@ -144,6 +145,7 @@ def _headline(one: PaymentTold) -> str:
     on = f" on {one.happened_on:%d %b %Y}" if one.happened_on is not None else ""
     said = {
         "paid": f"{deal} is paid in full{f': {money}' if money else ''}{on}",
+        "due_paid": f"{deal}: all that has fallen due is paid{f', {money}' if money else ''}{on}",
         "partly_paid": f"{deal}: {money or 'a part'} was paid{on}",
         "reopened": f"{deal} is not paid any more{f': {money} is open again' if money else ''}",
         "payment_removed": f"{deal}: {f'a payment of {money}' if money else 'a payment'} was taken back",
@@ -165,7 +167,7 @@ def _lines(one: PaymentTold, *, named: bool) -> list[str]:
         several = "," in one.numbers
         parts.append(link(one.invoice_link, f"Invoice{'s' if several else ''} {_short(one.numbers)}"))
     balance = _money(one.balance, one.currency)
-    if balance and one.kind not in ("paid", "credited", "voided", "deleted", "unlinked"):
+    if balance and one.kind not in ("paid", "due_paid", "credited", "voided", "deleted", "unlinked"):
         parts.append(f"{balance} open")
     lines.append(" · ".join(parts))
     if one.reason:

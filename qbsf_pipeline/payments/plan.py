@@ -279,7 +279,8 @@ class _Desk:
         if self._stage.name is None:
             return None, ""
         moved = row["times_paid"] in self._done.moved(deal)
-        if row["status"] in PAID:
+        # What has fallen due is not the whole deal while periods of it are still to be billed.
+        if row["status"] in PAID and not self._inputs.to_come.get(deal):
             if not self._stage.takes(current, won=row["sf_is_won"], before=before, moved=moved):
                 self._stages[deal] = (None, before)
                 return None, ""

@@ -71,7 +71,7 @@ EVENTS = TableSchema(
     "events",
     (
         Column("event_key", pl.String, "What makes it the same event, however often a pass finds it"),
-        Column("kind", pl.String, "paid, partly_paid, reopened, payment_removed, credited, voided, deleted or unlinked"),
+        Column("kind", pl.String, "paid, due_paid, partly_paid, reopened, payment_removed, credited, voided, deleted, unlinked"),
         Column("opportunity_id", pl.String, "The deal"),
         Column("deal", pl.String, "Its name"),
         Column("account_name", pl.String, "Name of its account"),

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from qbsf_pipeline.money import to_json
-from qbsf_pipeline.payments.changes import Change, Document, Explaining, Standing, change
+from qbsf_pipeline.payments.changes import Change, Document, Explaining, Standing, change, of_schedule
 from qbsf_pipeline.payments.fingerprints import remembered
 from qbsf_pipeline.payments.inputs import PaymentInputs, PaymentParameters
 from qbsf_pipeline.payments.keys import digest, stamp
@@ -28,6 +28,7 @@ class Teller:
         self._explaining = self._explained_by(new, inputs)
         self._users = {row["id"]: row for row in _live(inputs.user).iter_rows(named=True)}
         self._accounts = dict(inputs.account.select("id", "name").iter_rows())
+        self._to_come = inputs.to_come
 
     def event(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
         """A row of :data:`.tables.EVENTS`: what people are told of a deal of which something is new; ``None`` for nothing."""
@@ -44,6 +45,9 @@ class Teller:
         if self._is_quiet(row, before, now):
             return None
         found = change(before, now, self._explaining, tell_partial=self._tell_partial)
+        to_come = self._to_come.get(row["opportunity_id"])
+        if found is not None and to_come is not None:
+            found = of_schedule(found, before, now, to_come)
         return self._event(row, found) if found is not None else None
 
     def _explained_by(self, new: pl.DataFrame, inputs: PaymentInputs) -> Explaining:

@@ -108,6 +108,7 @@ class Books:
     told: dict[str, PaymentEvent] = field(default_factory=dict)
     now: datetime = STARTED + timedelta(days=2)
     made: int = 100
+    to_come: dict[str, int] = field(default_factory=dict)
 
     # What happens
 
@@ -237,6 +238,7 @@ class Books:
             ledger=state_frame(
                 LEDGER, [dict(zip(LEDGER.names(), (key, *outcome), strict=False)) for key, outcome in self.ledger.items()]
             ),
+            to_come=self.to_come,
         )
 
     def plan(self) -> PaymentPlan:
