@@ -10,7 +10,7 @@ import polars as pl
 from qbsf_pipeline.aging import tables as aging
 from qbsf_pipeline.customers import plan as customers
 from qbsf_pipeline.flows.approval import batch_of
-from qbsf_pipeline.invoices import plan as invoices
+from qbsf_pipeline.invoices import tables as invoices
 from qbsf_pipeline.payments import tables as payments
 from qbsf_pipeline.warehouse.connection import Warehouse, read_table
 from qbsf_pipeline.warehouse.tables import TableSchema

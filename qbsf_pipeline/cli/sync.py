@@ -19,7 +19,7 @@ from qbsf_pipeline.cli.services import services_for
 from qbsf_pipeline.customers.fields import LABELS
 from qbsf_pipeline.errors import SYSTEM_NAMES
 from qbsf_pipeline.flows.time_zone import known_zone
-from qbsf_pipeline.invoices.plan import DEALS, NOTES, PLAN
+from qbsf_pipeline.invoices.tables import DEALS, NOTES, PLAN
 from qbsf_pipeline.money import format_amount, parse_json
 from qbsf_pipeline.payments import tables as payments
 from qbsf_pipeline.reconciliation.months import before, key_of

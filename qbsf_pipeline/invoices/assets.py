@@ -18,24 +18,14 @@ from qbsf_pipeline.flows.plan_assets import PlanConfig, plan_spec
 from qbsf_pipeline.flows.plans import company_today, company_zone, kept_keys
 from qbsf_pipeline.flows.problems import entries_to_tell, record_link, tell_problems
 from qbsf_pipeline.flows.writing import Pending, Pushing, pending_asset, plan_results, pushed_asset
-from qbsf_pipeline.invoices.plan import (
-    DEALS,
-    FLOW,
-    GENERATIONS,
-    INVOICE_LINKS,
-    LEDGER,
-    NOTES,
-    PLAN,
-    REFUSALS,
-    InvoiceInputs,
-    PlanParameters,
-    plan_invoices,
-)
+from qbsf_pipeline.invoices.inputs import InvoiceInputs, PlanParameters
+from qbsf_pipeline.invoices.plan import plan_invoices
 from qbsf_pipeline.invoices.push import PushContext, PushOutcome, push
 from qbsf_pipeline.invoices.recurring.tables import BILLING_SCHEDULE_LINES, BILLING_SCHEDULES
 from qbsf_pipeline.invoices.references import DocumentNumbers, highest_number
 from qbsf_pipeline.invoices.schedule_messages import question_messages, stopped_messages
 from qbsf_pipeline.invoices.schedule_tables import SCHEDULE_AGREEMENTS, agreed_schedules
+from qbsf_pipeline.invoices.tables import DEALS, FLOW, GENERATIONS, INVOICE_LINKS, LEDGER, NOTES, PLAN, REFUSALS
 from qbsf_pipeline.invoices.tell import WORDS, problems_of, tell_invoices
 from qbsf_pipeline.invoices.validation import CUSTOMER_IN_REVIEW
 from qbsf_pipeline.money import parse_json

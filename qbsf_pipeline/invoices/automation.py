@@ -6,7 +6,7 @@ from qbsf_pipeline.flows.automation import Flow
 from qbsf_pipeline.flows.writing import pending_key, pushed_key
 from qbsf_pipeline.invoices.assets import PLANNED_TABLES
 from qbsf_pipeline.invoices.checks import plan_gates
-from qbsf_pipeline.invoices.plan import FLOW
+from qbsf_pipeline.invoices.tables import FLOW
 from qbsf_pipeline.invoices.tell import untold
 from qbsf_pipeline.warehouse.assets import table_key
 

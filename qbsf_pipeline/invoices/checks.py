@@ -11,7 +11,6 @@ import polars as pl
 
 from qbsf_pipeline.flows.approval import batch_of
 from qbsf_pipeline.flows.gates import GateOutcome, check_result, check_spec, keys_are_unique, not_begun_yet, some
-from qbsf_pipeline.invoices.plan import PLAN
 from qbsf_pipeline.invoices.recurring.schedule import period_of
 from qbsf_pipeline.invoices.recurring.tables import BILLING_SCHEDULES
 from qbsf_pipeline.invoices.schedule_checks import (
@@ -20,6 +19,7 @@ from qbsf_pipeline.invoices.schedule_checks import (
     totals_equal_the_quotes,
     totals_equal_the_schedules,
 )
+from qbsf_pipeline.invoices.tables import PLAN
 from qbsf_pipeline.money import format_amount, parse_json, to_cents
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.resources import WAREHOUSE_POOL, DoorsResource, WarehouseResource

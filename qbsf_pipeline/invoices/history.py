@@ -61,7 +61,7 @@ class BillingHistory:
         realm_id: str,
         credit_memos: pl.DataFrame,
     ) -> None:
-        """Args: columns of ``quickbooks.invoice`` and of :data:`plan.INVOICE_LINKS`, ``LEDGER`` and ``GENERATIONS``, and
+        """Args: columns of ``quickbooks.invoice`` and of :data:`.tables.INVOICE_LINKS`, ``LEDGER`` and ``GENERATIONS``, and
         ``quickbooks.credit_memo``."""
         self._realm_id = realm_id
         known = invoices.sort("created_at", "id", nulls_last=True).select(

@@ -32,7 +32,6 @@ from qbsf_pipeline.errors import (
 from qbsf_pipeline.flows.retries import first_wait, give_up, next_wait
 from qbsf_pipeline.flows.runnable import runnable
 from qbsf_pipeline.flows.salesforce_updates import update_records
-from qbsf_pipeline.invoices.plan import FLOW
 from qbsf_pipeline.invoices.recurring.markers import noted_period
 from qbsf_pipeline.invoices.recurring.schedule import period_of
 from qbsf_pipeline.invoices.references import (
@@ -42,6 +41,7 @@ from qbsf_pipeline.invoices.references import (
     unresolved_reference,
 )
 from qbsf_pipeline.invoices.schedule_changes import change_schedules
+from qbsf_pipeline.invoices.tables import FLOW
 from qbsf_pipeline.money import CENT, parse_json, to_cents, to_json
 from qbsf_pipeline.quickbooks.client import BatchItem, QuickBooksClient
 from qbsf_pipeline.quickbooks.objects import opportunity_in

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from qbsf_pipeline.flows.runnable import runnable
-from qbsf_pipeline.invoices.plan import FLOW
 from qbsf_pipeline.invoices.schedule_tables import changed_schedule
+from qbsf_pipeline.invoices.tables import FLOW
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.settings import Mode
 from qbsf_pipeline.state.billing_schedules import ScheduleConflict

@@ -11,7 +11,7 @@ import polars as pl
 from qbsf_pipeline.flows.messages import Words
 from qbsf_pipeline.flows.problems import record_link, with_refused_writes
 from qbsf_pipeline.invoices.messages import InvoiceTold, invoice_summary
-from qbsf_pipeline.invoices.plan import FLOW
+from qbsf_pipeline.invoices.tables import FLOW
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.settings import Settings
 from qbsf_pipeline.state.database import State

@@ -11,7 +11,7 @@ import polars as pl
 
 from qbsf_pipeline.customers.matching.plan import MATCHES
 from qbsf_pipeline.flows.plans import company_zone
-from qbsf_pipeline.invoices import plan as invoices
+from qbsf_pipeline.invoices import tables as invoices
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.receivables import tables as receivables
 from qbsf_pipeline.reconciliation import inputs

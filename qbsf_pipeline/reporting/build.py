@@ -12,7 +12,7 @@ import polars as pl
 
 from qbsf_pipeline.customers.matching.plan import MATCHES
 from qbsf_pipeline.customers.plan import FIELD_DIFFERENCES
-from qbsf_pipeline.invoices import plan as invoices
+from qbsf_pipeline.invoices import tables as invoices
 from qbsf_pipeline.invoices.recurring.tables import BILLING_SCHEDULES
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.receivables import tables as receivables

@@ -20,7 +20,7 @@ import duckdb
 from sqlalchemy import insert
 
 from qbsf_pipeline.customers.matching.plan import MATCHES
-from qbsf_pipeline.invoices import plan as invoices
+from qbsf_pipeline.invoices import tables as invoices
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.salesforce import objects as salesforce
 from qbsf_pipeline.state.database import State

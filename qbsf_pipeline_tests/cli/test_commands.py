@@ -15,7 +15,7 @@ import pytest
 from qbsf_pipeline.cli.output import cell, print_json
 from qbsf_pipeline.cli.sync import PassReport, gather
 from qbsf_pipeline.flows.approval import batch_of
-from qbsf_pipeline.invoices.plan import PLAN
+from qbsf_pipeline.invoices.tables import PLAN
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.payments.tables import EVENTS
 from qbsf_pipeline.settings import Environment, load_settings

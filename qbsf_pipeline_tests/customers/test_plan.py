@@ -18,7 +18,7 @@ from qbsf_pipeline.customers.plan import (
     circumstances,
     decide_pair,
 )
-from qbsf_pipeline.invoices.plan import PLAN as INVOICE_PLAN
+from qbsf_pipeline.invoices.tables import PLAN as INVOICE_PLAN
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.quickbooks.objects import row_of
 from qbsf_pipeline.settings import SyncFields

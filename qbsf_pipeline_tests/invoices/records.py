@@ -14,15 +14,9 @@ import polars as pl
 
 from qbsf_pipeline.customers.matching.plan import DECISIONS, LINKS, REJECTIONS, CustomerMatches, match_customers
 from qbsf_pipeline.customers.matching.successors import SUCCESSORS
-from qbsf_pipeline.invoices.plan import (
-    GENERATIONS,
-    INVOICE_LINKS,
-    LEDGER,
-    InvoiceInputs,
-    InvoicePlan,
-    PlanParameters,
-    plan_invoices,
-)
+from qbsf_pipeline.invoices.inputs import InvoiceInputs, PlanParameters
+from qbsf_pipeline.invoices.plan import InvoicePlan, plan_invoices
+from qbsf_pipeline.invoices.tables import GENERATIONS, INVOICE_LINKS, LEDGER
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.salesforce import objects as salesforce

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from qbsf_pipeline.customers.matching.plan import REVIEWS
 from qbsf_pipeline.flows.plans import company_today, kept_keys, planned_writes
 from qbsf_pipeline.invoices.assets import review_cases
-from qbsf_pipeline.invoices.plan import DEALS, PLAN
+from qbsf_pipeline.invoices.tables import DEALS, PLAN
 from qbsf_pipeline.state.ledger import LedgerEntry
 from qbsf_pipeline_tests.flows.test_approval import entry
 from qbsf_pipeline_tests.invoices.records import World

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from qbsf_pipeline.flows import gates
 from qbsf_pipeline.flows.approval import batch_of
 from qbsf_pipeline.invoices import checks
-from qbsf_pipeline.invoices.plan import PLAN
+from qbsf_pipeline.invoices.tables import PLAN
 from qbsf_pipeline.money import to_json
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.salesforce import objects as salesforce

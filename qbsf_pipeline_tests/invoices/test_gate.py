@@ -15,7 +15,7 @@ from sqlalchemy import update
 from qbsf_pipeline.customers.matching.plan import MATCHES
 from qbsf_pipeline.flows.approval import batch_of
 from qbsf_pipeline.invoices.assets import PLANNED_TABLES
-from qbsf_pipeline.invoices.plan import PLAN
+from qbsf_pipeline.invoices.tables import PLAN
 from qbsf_pipeline.money import parse_json, to_json
 from qbsf_pipeline.notices import closed_checks, failed_reason, tell_failed_run
 from qbsf_pipeline.quickbooks import objects as quickbooks

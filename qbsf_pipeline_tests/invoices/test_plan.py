@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qbsf_pipeline.invoices.plan import DEALS, NOTES, PLAN, REFUSALS
+from qbsf_pipeline.invoices.tables import DEALS, NOTES, PLAN, REFUSALS
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.quickbooks.objects import opportunity_in
 from qbsf_pipeline_tests.invoices.records import (

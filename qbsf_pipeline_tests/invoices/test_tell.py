@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from qbsf_pipeline.flows.problems import TOLD_AFTER_ATTEMPTS, record_link, tell_problems
-from qbsf_pipeline.invoices.plan import REFUSALS
+from qbsf_pipeline.invoices.tables import REFUSALS
 from qbsf_pipeline.invoices.tell import WORDS, problems_of, tell_invoices
 from qbsf_pipeline.money import to_json
 from qbsf_pipeline.settings import Settings, load_settings

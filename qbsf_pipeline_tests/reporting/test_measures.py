@@ -12,7 +12,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from qbsf_pipeline.customers.matching.plan import MATCHES
-from qbsf_pipeline.invoices.plan import DEALS, REFUSALS
+from qbsf_pipeline.invoices.tables import DEALS, REFUSALS
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.reporting.state_tables import LEDGER
 from qbsf_pipeline.salesforce import objects as salesforce

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import polars as pl
 
-from qbsf_pipeline.invoices.plan import PLAN
+from qbsf_pipeline.invoices.tables import PLAN
 from qbsf_pipeline.warehouse.preview import LONGEST_CELL, PREVIEW_ROWS, column_schema, preview_of
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qbsf_pipeline.customers.matching.plan import MATCHES, REVIEWS
-from qbsf_pipeline.invoices.plan import DEALS, NOTES, PLAN, REFUSALS
+from qbsf_pipeline.invoices.tables import DEALS, NOTES, PLAN, REFUSALS
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.reporting import state_tables
 from qbsf_pipeline.salesforce import objects as salesforce

@@ -22,7 +22,7 @@ from qbsf_pipeline.customers.matching.review_page import PageLinks, by_amount, q
 from qbsf_pipeline.customers.matching.side_by_side import details_of, disagreement, side_by_side
 from qbsf_pipeline.customers.matching.successors import SUCCESSORS
 from qbsf_pipeline.invoices.assets import review_cases
-from qbsf_pipeline.invoices.plan import DEALS
+from qbsf_pipeline.invoices.tables import DEALS
 from qbsf_pipeline.money import parse_json, to_json
 from qbsf_pipeline.quickbooks.objects import CUSTOMER
 from qbsf_pipeline.salesforce.objects import ACCOUNT as ACCOUNTS
