@@ -113,7 +113,7 @@ def build(settings: Settings, console_level: str = "WARNING", flows: Sequence[Fl
             notices.messages_job,
         ],
         sensors=[*automation.sensors(FLOWS, mode, rules.schedules), *notices.sensors(mode, rules.schedules)],
-        schedules=[*automation.schedules(FLOWS, mode, rules.schedules), *month_end.schedules(FLOWS)],
+        schedules=[*automation.schedules(FLOWS, mode, rules.schedules), *month_end.schedules()],
         resources={
             "doors": DoorsResource(),
             "warehouse": WarehouseResource(database=str(settings.environment.warehouse_path)),

@@ -6,13 +6,17 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
+from filelock import FileLock, Timeout
 
 from qbsf_pipeline.cli.output import say
 from qbsf_pipeline.cli.services import services_for
-from qbsf_pipeline.settings import Mode, load_settings
+from qbsf_pipeline.errors import ConfigurationError
+from qbsf_pipeline.settings import Mode, Settings, load_settings
 
 
 def dev(
@@ -23,7 +27,7 @@ def dev(
 
     Close a deal on the page of the built-in services, and watch its invoice appear.
     """
-    with services_for(load_settings()) as settings:
+    with _only_one(load_settings()) as alone, services_for(alone) as settings:
         from qbsf_pipeline.cli.passes import fail_left_over_runs, instance_for  # Dagster takes seconds to import
 
         with instance_for(settings) as instance:
@@ -40,3 +44,24 @@ def dev(
             child.terminate()
             code = child.wait()
         raise typer.Exit(0 if code in (0, 130, -signal.SIGINT, -signal.SIGTERM) else code)
+
+
+@contextmanager
+def _only_one(settings: Settings) -> Iterator[Settings]:
+    """The settings, while no other ``qbsf dev`` runs in the same folder: two daemons would start everything twice.
+
+    Raises:
+        ConfigurationError: one runs already.
+    """
+    home = settings.environment.home
+    (home / "locks").mkdir(parents=True, exist_ok=True)
+    lock = FileLock(home / "locks" / "dev.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        text = f"qbsf dev runs already in QBSF_HOME {home}: end that one first, or set QBSF_HOME to another folder"
+        raise ConfigurationError([text]) from error
+    try:
+        yield settings
+    finally:
+        lock.release()

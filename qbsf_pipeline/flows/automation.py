@@ -21,7 +21,10 @@ from qbsf_pipeline.settings import Mode, Rules, ScheduleRules
 #: What ``define_asset_job`` makes; Dagster names it only in private modules.
 _Job: TypeAlias = Any
 #: A gate that is closed must not be tried again; a worker that died must.
+#: Runs with this tag wait for each other in Dagster's queue (``dagster.yaml``): they read or write the warehouse.
+IN_TURN = {"qbsf/in_turn": "true"}
 _TAGS = {
+    **IN_TURN,
     "dagster/max_retries": "2",
     "dagster/retry_on_asset_or_op_failure": "false",
     "dagster/max_runtime": "3600",
@@ -203,8 +206,8 @@ def schedules(flows: Sequence[Flow], mode: Mode, rules: ScheduleRules) -> list[d
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Reads everything whole, to find what was deleted without a trace.",
     )
-    found = [full, forget_schedule(), *(_morning(flow, flows) for flow in flows if flow.daily_at is not None)]
-    return [*found, *(_sweep(flow, flows, rules) for flow in flows)] if mode.writes else found
+    found = [full, forget_schedule(), *(_morning(flow) for flow in flows if flow.daily_at is not None)]
+    return [*found, *(_sweep(flow, rules) for flow in flows)] if mode.writes else found
 
 
 def pass_jobs(flows: Sequence[Flow]) -> list[str]:
@@ -231,7 +234,7 @@ def due_today(opened: Doors, flow: Flow) -> bool:
     )
 
 
-def _morning(flow: Flow, flows: Sequence[Flow]) -> dg.ScheduleDefinition:
+def _morning(flow: Flow) -> dg.ScheduleDefinition:
     @dg.schedule(
         name=f"morning_{flow.name}",
         job_name=f"{SYNC}_{flow.name}",
@@ -244,14 +247,15 @@ def _morning(flow: Flow, flows: Sequence[Flow]) -> dg.ScheduleDefinition:
     ) -> dg.RunRequest | dg.SkipReason:
         if not due_today(doors.open(warehouse), flow):
             return dg.SkipReason("it ran since it was due last")
-        if is_running(context.instance, *pass_jobs(flows)):
-            return dg.SkipReason("a pass is under way")
+        # Of other passes it waits for its turn: where one follows the other, no moment would ever be free.
+        if is_running(context.instance, f"{SYNC}_{flow.name}"):
+            return dg.SkipReason("it is under way")
         return dg.RunRequest()
 
     return morning
 
 
-def _sweep(flow: Flow, flows: Sequence[Flow], rules: ScheduleRules) -> dg.ScheduleDefinition:
+def _sweep(flow: Flow, rules: ScheduleRules) -> dg.ScheduleDefinition:
     @dg.schedule(
         name=f"sweep_{flow.name}",
         job_name=flow.push_job_name,
@@ -264,8 +268,8 @@ def _sweep(flow: Flow, flows: Sequence[Flow], rules: ScheduleRules) -> dg.Schedu
     ) -> dg.RunRequest | dg.SkipReason:
         if not flow.waiting(doors.open(warehouse)):
             return dg.SkipReason("nothing waits")
-        if is_running(context.instance, *pass_jobs(flows)):
-            return dg.SkipReason("a pass is under way")
+        if is_running(context.instance, flow.push_job_name):
+            return dg.SkipReason("it is under way")
         return dg.RunRequest()
 
     return sweep

@@ -1,13 +1,12 @@
 """Month end as jobs and schedules see it: on the first business day the month before is reconciled, and a missed day is made up
 for."""
 
-from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
 import dagster as dg
 
-from qbsf_pipeline.flows.automation import RECONCILE, Flow, is_running, pass_jobs
+from qbsf_pipeline.flows.automation import IN_TURN, RECONCILE, is_running
 from qbsf_pipeline.flows.source_gates import source_gates
 from qbsf_pipeline.flows.time_zone import known_zone
 from qbsf_pipeline.invoices.automation import INVOICES
@@ -33,7 +32,7 @@ reconcile_again_job = dg.define_asset_job(
     description="Reconcile months from what was read last, and make their reports.",
     executor_def=dg.in_process_executor,
     partitions_def=MONTHS,
-    tags={"dagster/max_retries": "0", "dagster/max_runtime": "3600", "qbsf/flow": SCHEMA},
+    tags={**IN_TURN, "dagster/max_retries": "0", "dagster/max_runtime": "3600", "qbsf/flow": SCHEMA},
 )
 
 
@@ -52,6 +51,7 @@ def reconcile_job(raw: dg.AssetSelection) -> Any:
         executor_def=dg.in_process_executor,
         partitions_def=MONTHS,
         tags={
+            **IN_TURN,
             "dagster/max_retries": "2",
             "dagster/retry_on_asset_or_op_failure": "false",
             "dagster/max_runtime": "3600",
@@ -74,7 +74,7 @@ def months_due(opened: Doors, *, first_too: bool = True) -> list[date]:
     return due_months(opened.now(), reports.last_computed(), since, rules.month_end_at, rules.holidays, zone)
 
 
-def schedules(flows: Sequence[Flow]) -> list[dg.ScheduleDefinition]:
+def schedules() -> list[dg.ScheduleDefinition]:
     """The schedule of month end."""
 
     @dg.schedule(
@@ -93,8 +93,9 @@ def schedules(flows: Sequence[Flow]) -> list[dg.ScheduleDefinition]:
         due = months_due(doors.open(warehouse))
         if not due:
             return dg.SkipReason("the report of every month that is over was made")
-        if is_running(context.instance, *pass_jobs(flows)):
-            return dg.SkipReason("a pass is under way")
+        # Of passes it waits for its turn: where one follows the other, no moment would ever be free.
+        if is_running(context.instance, RECONCILE):
+            return dg.SkipReason("it is under way")
         return dg.RunRequest(partition_key=key_of(due[0]))
 
     return [month_end]

@@ -231,15 +231,19 @@ def test_the_morning_is_that_of_the_company(
         assert due_today(pipeline.doors, AGING) is due
 
 
-def test_the_schedule_asks_for_a_morning_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_schedule_asks_for_a_morning_once_and_waits_for_no_other_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "dagster").mkdir()
     instance = dg.DagsterInstance.local_temp(str(tmp_path / "dagster"))
     with Pipeline(tmp_path / "home", monkeypatch, instance=instance) as pipeline:
         assert isinstance(pipeline.tick_schedule("morning_aging"), dg.RunRequest)
-        run = create_run_for_test(instance, job_name="sync", status=dg.DagsterRunStatus.STARTED)
+        create_run_for_test(instance, job_name="sync", status=dg.DagsterRunStatus.STARTED)
+        assert isinstance(pipeline.tick_schedule("morning_aging"), dg.RunRequest)
+        run = create_run_for_test(instance, job_name="sync_aging", status=dg.DagsterRunStatus.STARTED)
         found = pipeline.tick_schedule("morning_aging")
         assert isinstance(found, dg.SkipReason)
-        assert found.skip_message == "a pass is under way"
+        assert found.skip_message == "it is under way"
         instance.report_run_canceled(run)
         state, now = pipeline.doors.state, pipeline.doors.now()
         state.passes.end(state.passes.begin("aging", "sandbox", "enqueue", now), "done", {}, {}, None, now)
