@@ -26,7 +26,7 @@ from qbsf_pipeline.invoices.references import DocumentNumbers, highest_number
 from qbsf_pipeline.invoices.schedule_messages import question_messages, stopped_messages
 from qbsf_pipeline.invoices.schedule_tables import SCHEDULE_AGREEMENTS, agreed_schedules
 from qbsf_pipeline.invoices.tables import DEALS, FLOW, GENERATIONS, INVOICE_LINKS, LEDGER, NOTES, PLAN, REFUSALS
-from qbsf_pipeline.invoices.tell import WORDS, problems_of, tell_invoices
+from qbsf_pipeline.invoices.tell import WORDS, problems_of, tell_credit_memos, tell_invoices
 from qbsf_pipeline.invoices.validation import CUSTOMER_IN_REVIEW
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.progress import progress
@@ -189,7 +189,8 @@ pending = pending_asset(
 
 def _tell(opened: Doors, outcome: PushOutcome) -> dict[str, int]:
     told = tell_invoices(opened.state, opened.settings, opened.salesforce.instance_url, opened.now())
-    progress(f"told finance of {told} invoices")
+    memos = tell_credit_memos(opened.state, opened.settings, opened.salesforce.instance_url, opened.now())
+    progress(f"told finance of {told} invoices" + (f" and {memos} credit memos" if memos else ""))
     return {
         "customers created": outcome.count("Customer"),
         "items created": outcome.count("Item"),
