@@ -25,9 +25,10 @@ from qbsf_pipeline.invoices.known import Known, known
 from qbsf_pipeline.invoices.line_sources.sold import SoldLines, sold_lines
 from qbsf_pipeline.invoices.new_records import NewRecords
 from qbsf_pipeline.invoices.period_bills import PeriodAdoption, newest_key, period_adoption, period_bills
-from qbsf_pipeline.invoices.recurring.tables import BILLING_SCHEDULE_LINES, BILLING_SCHEDULES, line_rows
+from qbsf_pipeline.invoices.recurring.tables import BILLING_SCHEDULE_LINES, BILLING_SCHEDULES
 from qbsf_pipeline.invoices.recurring.terms import deal_terms
 from qbsf_pipeline.invoices.rows import placed
+from qbsf_pipeline.invoices.schedule_lines import lines_by_agreement
 from qbsf_pipeline.invoices.schedule_tables import SCHEDULE_AGREEMENTS, agreement_row
 from qbsf_pipeline.invoices.schedules import Question, Scheduled, Schedules
 from qbsf_pipeline.invoices.sound_deals import Findings, SoundDeal
@@ -35,6 +36,7 @@ from qbsf_pipeline.invoices.tables import DEALS, NOTES, PLAN, REFUSALS
 from qbsf_pipeline.invoices.validation import Reason
 from qbsf_pipeline.money import format_amount
 from qbsf_pipeline.settings import Rules
+from qbsf_pipeline.state.billing_schedules import AgreedSchedule
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def plan_invoices(inputs: InvoiceInputs, rules: Rules, parameters: PlanParameter
         notes=NOTES.frame(desk.notes).unique(maintain_order=True),
         deals=DEALS.frame(desk.deals),
         schedules=BILLING_SCHEDULES.frame(desk.schedules),
-        schedule_lines=BILLING_SCHEDULE_LINES.frame(desk.schedule_lines),
+        schedule_lines=BILLING_SCHEDULE_LINES.frame(desk.schedule_lines()),
         agreements=SCHEDULE_AGREEMENTS.frame(desk.agreements),
     )
 
@@ -98,8 +100,8 @@ class _Desk:
         self.notes: list[dict[str, Any]] = []
         self.deals: list[dict[str, Any]] = []
         self.schedules: list[Mapping[str, Any]] = []
-        self.schedule_lines: list[dict[str, Any]] = []
         self.agreements: list[dict[str, Any]] = []
+        self._agreed_now: list[AgreedSchedule] = []
         self._open = self._sort_out()
         self._details = details_of(self._open, known)
         self._new = NewRecords(known, self._details.customers)
@@ -232,12 +234,16 @@ class _Desk:
 
     def _put_schedule(self, deal: Mapping[str, Any], scheduled: Scheduled) -> None:
         self.schedules += scheduled.rows
-        if scheduled.schedule is not None and not scheduled.reasons:
-            self.schedule_lines += line_rows(scheduled.schedule)
         if scheduled.agreement is not None:
             self.agreements.append(agreement_row(scheduled.agreement))
+            self._agreed_now.append(scheduled.agreement.agreed)
         if scheduled.question is not None:
             self._questions.append((deal, scheduled.question))
+
+    def schedule_lines(self) -> list[dict[str, Any]]:
+        """Rows of :data:`.recurring.tables.BILLING_SCHEDULE_LINES`: also of deals that wait, or are not won any more."""
+        parameters = self._known.parameters
+        return lines_by_agreement(self._schedules.versions(), self._agreed_now, parameters.as_of, parameters.time_zone)
 
     def _take(self, sound: SoundDeal, findings: Findings) -> None:
         """Put a deal with the sound ones, and what it needs with what is to be created."""

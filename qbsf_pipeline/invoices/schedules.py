@@ -145,6 +145,10 @@ class Schedules:
         """Whether a schedule of the deal is kept."""
         return opportunity_id in self._versions
 
+    def versions(self) -> list[AgreedSchedule]:
+        """Every agreement on every deal as it is billed now, the newest of a deal last."""
+        return [version for versions in self._versions.values() for version in versions]
+
     def is_billed_by_period(self, deal: Mapping[str, Any]) -> bool:
         """Whether every sign of an invoice of the deal is one of a period: then its schedule is found again by them.
 

@@ -60,7 +60,9 @@ OPPORTUNITY = raw_table(
         _text("payment_terms", None, "Payment terms agreed on the deal (rules: salesforce.opportunity.payment_terms)"),
         _text("contract_url", None, "Link to the signed contract (rules: salesforce.opportunity.contract_url)"),
         _text("billing_frequency", None, "One-Time, Monthly, Quarterly or Annual"),
-        Column("billing_periods", pl.Int64, "How many times a recurring deal is billed"),
+        Column(
+            "billing_periods", RATE, "How many times a recurring deal is billed, as written: no whole number is told, not dropped"
+        ),
         Column("billing_start_date", pl.Date, "First day of recurring billing"),
         _text("invoice_id", None, "QuickBooks id of the invoice, written back"),
         _text("invoice_number", None, "QuickBooks number of the invoice, written back"),

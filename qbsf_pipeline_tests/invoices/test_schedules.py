@@ -192,7 +192,11 @@ def test_an_older_memory_than_what_was_billed_makes_the_deal_wait():
 
 @pytest.mark.parametrize(
     ("values", "code"),
-    [({"billing_periods": None}, "billing_periods_missing"), ({"billing_frequency": "Lunar"}, "billing_frequency_unknown")],
+    [
+        ({"billing_periods": None}, "billing_periods_missing"),
+        ({"billing_periods": Decimal("12.5")}, "billing_periods_invalid"),
+        ({"billing_frequency": "Lunar"}, "billing_frequency_unknown"),
+    ],
 )
 def test_a_deal_that_is_not_understood_any_more_waits_and_its_periods_stay_to_be_seen(values: dict[str, Any], code: str) -> None:
     life = Life(world())
@@ -201,6 +205,8 @@ def test_a_deal_that_is_not_understood_any_more_waits_and_its_periods_stay_to_be
     plan = life.plan(date(2026, 12, 20))
     assert (codes(plan), operations(plan)) == ({code}, [])
     assert [status_of(plan)[number] for number in (0, 1, 2)] == ["invoiced", "held", "planned"]
+    # What recurring revenue is made from stays as well.
+    assert plan.schedule_lines.height == 12
 
 
 def test_a_schedule_whose_deal_is_not_shown_any_more_is_told():

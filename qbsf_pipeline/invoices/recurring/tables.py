@@ -67,6 +67,14 @@ BILLING_SCHEDULE_LINES = TableSchema(
     "billing_schedule_lines",
     (
         Column("opportunity_id", pl.String, "The deal, 18 characters"),
+        Column("version", pl.Int64, "Number of the agreement by which it is billed so, from 1"),
+        Column(
+            "in_force_from", pl.Date, "First day on which that agreement counted; null for the first, which has no one before it"
+        ),
+        Column(
+            "in_force_to", pl.Date, "Last day on which it counted, before the first day where it never did; null for the newest"
+        ),
+        Column("status", pl.String, "active, paused or cancelled: of the whole schedule by that agreement"),
         Column("period", pl.Int64, "Number of the period"),
         Column("position", pl.Int64, "Place of the line in it, from 1"),
         Column("line_id", pl.String, "The deal's or the quote's line"),
@@ -83,8 +91,9 @@ BILLING_SCHEDULE_LINES = TableSchema(
         ),
         Column("currency", pl.String, "ISO code of the amounts"),
     ),
-    ("opportunity_id", "period", "position"),
-    "What each period bills of each line: where recurring revenue by product comes from",
+    ("opportunity_id", "version", "period", "position"),
+    "What each period bills of each line, by every agreement that there was: on a day one of them is in force. Where recurring "
+    "revenue comes from",
 )
 
 
@@ -159,11 +168,22 @@ def schedule_rows(
     return rows
 
 
-def line_rows(schedule: BillingSchedule) -> list[dict[str, Any]]:
-    """Rows of :data:`BILLING_SCHEDULE_LINES` for one deal."""
+def line_rows(
+    schedule: BillingSchedule, version: int, in_force_from: date | None = None, in_force_to: date | None = None
+) -> list[dict[str, Any]]:
+    """Rows of :data:`BILLING_SCHEDULE_LINES` for one agreement on a deal.
+
+    Args:
+        in_force_from: ``None`` for the first agreement.
+        in_force_to: ``None`` for the newest.
+    """
     return [
         {
             "opportunity_id": schedule.opportunity_id,
+            "version": version,
+            "in_force_from": in_force_from,
+            "in_force_to": in_force_to,
+            "status": schedule.status,
             "period": period.number,
             "position": position,
             "line_id": scheduled.line.line_id,

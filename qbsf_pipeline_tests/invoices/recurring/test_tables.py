@@ -97,7 +97,7 @@ def test_recurring_revenue_is_told_by_month(line, expected):
 
 def test_fees_are_no_recurring_revenue():
     made = schedule(sold(), sold("50.00", 2, family="Setup"))
-    frame = BILLING_SCHEDULE_LINES.frame(line_rows(made))
+    frame = BILLING_SCHEDULE_LINES.frame(line_rows(made, 1))
     assert frame.filter(~frame["recurring"])["monthly_amount"].to_list() == [None]
 
 
@@ -107,7 +107,7 @@ def test_lines_add_up_to_their_periods(terms, lines):
     made = scheduling(*lines, terms=terms).schedule
     assume(made is not None)
     assert made is not None
-    rows = line_rows(made)
+    rows = line_rows(made, 1)
     for period in made.periods:
         assert sum(row["amount"] for row in rows if row["period"] == period.number) == period.amount
     assert BILLING_SCHEDULE_LINES.frame(rows).height == len(rows)
