@@ -27,7 +27,7 @@ from qbsf_pipeline.invoices.schedule_messages import question_messages, stopped_
 from qbsf_pipeline.invoices.schedule_tables import SCHEDULE_AGREEMENTS, agreed_schedules
 from qbsf_pipeline.invoices.tables import DEALS, FLOW, GENERATIONS, INVOICE_LINKS, LEDGER, NOTES, PLAN, REFUSALS
 from qbsf_pipeline.invoices.tell import WORDS, problems_of, tell_invoices
-from qbsf_pipeline.invoices.validation import CUSTOMER_IN_REVIEW
+from qbsf_pipeline.invoices.validation import BILLING_ON_HOLD, CUSTOMER_IN_REVIEW
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.progress import progress
 from qbsf_pipeline.quickbooks import objects as quickbooks
@@ -344,8 +344,8 @@ def _tell_problems(opened: Doors) -> int:
         or entry.operation not in ("create_invoice", "create_customer", "create_item")
     ]
     problems = problems_of(refusals, entries, opened.salesforce.instance_url)
-    # Accounts in review are asked about in a message of their own.
-    asked = frozenset({CUSTOMER_IN_REVIEW})
+    # Accounts in review are asked about in a message of their own; that a deal is on hold was somebody's wish.
+    asked = frozenset({CUSTOMER_IN_REVIEW, BILLING_ON_HOLD})
     return tell_problems(opened.state, opened.settings, problems, FLOW, WORDS, opened.now(), told_elsewhere=asked)
 
 

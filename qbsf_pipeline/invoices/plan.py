@@ -170,6 +170,9 @@ class _Desk:
     def _consider(self, deal: Mapping[str, Any]) -> None:
         """Look at one deal; put it with the sound ones, or say everything that stands against it."""
         findings = Findings()
+        if self._known.is_on_hold(deal):
+            self._consider_on_hold(deal)
+            return
         sold = sold_lines(deal, self._details.sources)
         terms = deal_terms(deal, sold.terms, self._known.company.org_currency)
         scheduled = self._schedules.decide(deal, sold, terms, self._details.revenue)
@@ -196,6 +199,25 @@ class _Desk:
             self._put_deal(deal, "in_progress", f"An invoice over {total} is on its way.")
         else:
             self._put_deal(deal, "planned", f"An invoice over {total} is planned.")
+
+    def _consider_on_hold(self, deal: Mapping[str, Any]) -> None:
+        """Nothing of the deal is billed: it waits, and of a schedule that was begun a person is asked whether it rests."""
+        scheduled = self._schedules.on_hold(deal)
+        reason = validation.billing_on_hold(self._known.rules.salesforce.opportunity.billing_on_hold)
+        reasons = [reason]
+        if scheduled is not None:
+            self._put_schedule(deal, scheduled)
+            reasons = [*scheduled.reasons, *([] if scheduled.placed else [reason])]
+        line = self._known.history.ledger(self._known.history.invoice_key(deal["id"]))
+        sent = (line is not None and line.status == "sending") or (scheduled and None in scheduled.placed.values())
+        if sent:
+            self._put_deal(deal, "in_progress", "An invoice was sent to QuickBooks, and its answer is being looked for.")
+        elif reasons or scheduled is None:
+            self._put_refusals(deal, reasons)
+            self._put_deal(deal, "refused", " ".join(one.text for one in reasons))
+        else:
+            asked = f"{reason.text} " if scheduled.question is not None else ""
+            self._put_deal(deal, "invoiced" if scheduled.is_billed else "scheduled", f"{asked}{scheduled.outlook}")
 
     def _consider_scheduled(self, deal: Mapping[str, Any], sold: SoldLines, scheduled: Scheduled) -> None:
         """Look at a deal that is billed period by period: every period that is due is an invoice of its own."""

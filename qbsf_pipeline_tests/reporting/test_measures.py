@@ -35,8 +35,8 @@ def values(row: dict[str, Any], *names: str) -> list[str]:
 
 
 def test_an_account_and_its_customers_are_one_customer(sales: Sales) -> None:
-    sales.account("A1", "1", "2", industry="Brewing")
-    sales.account("A2")
+    sales.account("A1", "1", "2", industry="Brewing", type="Customer")
+    sales.account("A2", industry=" ", type="Prospect")
     for customer in ("1", "2", "3"):
         sales.customer(customer)
     found = {row["customer_key"]: row for row in sales.report("customers", TODAY)}
@@ -45,7 +45,7 @@ def test_an_account_and_its_customers_are_one_customer(sales: Sales) -> None:
         "A2": ("salesforce_only", None, None),
         "qbo-3": ("quickbooks_only", "3", None),
     }
-    assert [found[key]["segment"] for key in ("A1", "A2", "qbo-3")] == ["Brewing", None, None]
+    assert [found[key]["segment"] for key in ("A1", "A2", "qbo-3")] == ["Brewing", "Prospect", None]
 
 
 def test_accounts_that_share_a_customer_are_one_customer_however_long_the_chain(sales: Sales) -> None:
