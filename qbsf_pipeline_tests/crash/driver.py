@@ -20,7 +20,7 @@ import time
 import traceback
 import urllib.request
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -164,7 +164,7 @@ def _reconcile() -> dict[str, Any]:
     from qbsf_pipeline.cli.month_end import run_month_end
     from qbsf_pipeline.settings import load_settings
 
-    result = run_month_end(load_settings(), date.today().replace(day=1))
+    result = run_month_end(load_settings(), datetime.now(UTC).date().replace(day=1))
     return {"done": result.done, "closed": result.closed, "error": result.error}
 
 

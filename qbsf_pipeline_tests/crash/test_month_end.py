@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
-from qbsf_pipeline.reconciliation.months import key_of
 from qbsf_pipeline.reconciliation.places import page_in, reports_folder, workbook_in
 from qbsf_pipeline.state.database import State
 from qbsf_pipeline.state.month_end_reports import KeptReport
@@ -14,9 +13,14 @@ from qbsf_pipeline_tests.crash.world import Installation, Strike, World
 KEEP = "qbsf_pipeline.reconciliation.producing:_keep"
 
 
+def month() -> date:
+    """The month under way."""
+    return datetime.now(UTC).date().replace(day=1)
+
+
 def kept(installation: Installation) -> list[KeptReport]:
     with State.open(f"sqlite:///{installation.state_file}", installation.home) as state:
-        return state.month_end_reports.list(date.today().replace(day=1))
+        return state.month_end_reports.list(month())
 
 
 def told(world: World) -> int:
@@ -24,10 +28,11 @@ def told(world: World) -> int:
 
 
 def files(installation: Installation) -> list[Path]:
-    month = date.today().replace(day=1)
-    folder = reports_folder(installation.home, month)
-    assert sorted(folder.iterdir()) == sorted([page_in(folder, month), workbook_in(folder, month)]), key_of(month)
-    return sorted(folder.iterdir())
+    """Workbook and page, and nothing half-written beside them."""
+    folder = reports_folder(installation.home, month())
+    found = sorted(folder.iterdir())
+    assert found == sorted([page_in(folder, month()), workbook_in(folder, month())])
+    return found
 
 
 def test_a_report_whose_making_is_killed_once_its_files_stand_is_made_again_and_told_once(

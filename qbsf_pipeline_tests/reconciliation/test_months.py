@@ -74,7 +74,7 @@ def test_a_report_is_due_by_the_clock_of_the_company() -> None:
 @pytest.mark.parametrize(
     ("zone", "month", "over"),
     [
-        # The clocks of the month are put back or forward, so that its end is not as many hours after its beginning as it has days.
+        # Clocks are put back or forward in the month: its end is not as many hours after its beginning as it has days.
         ("America/Denver", "2026-03", datetime(2026, 4, 1, 6, 0, tzinfo=UTC)),
         ("America/Denver", "2026-11", datetime(2026, 12, 1, 7, 0, tzinfo=UTC)),
         ("Europe/Berlin", "2026-03", datetime(2026, 3, 31, 22, 0, tzinfo=UTC)),
