@@ -204,17 +204,18 @@ class _Desk:
         """Nothing of the deal is billed: it waits, and of a schedule that was begun a person is asked whether it rests."""
         scheduled = self._schedules.on_hold(deal)
         reason = validation.billing_on_hold(self._known.rules.salesforce.opportunity.billing_on_hold)
-        reasons = [reason]
+        line = self._known.history.ledger(self._known.history.invoice_key(deal["id"]))
+        sent = line is not None and line.status == "sending"
+        reasons = [] if sent else [reason]
         if scheduled is not None:
             self._put_schedule(deal, scheduled)
+            sent = None in scheduled.placed.values()
             reasons = [*scheduled.reasons, *([] if scheduled.placed else [reason])]
-        line = self._known.history.ledger(self._known.history.invoice_key(deal["id"]))
-        sent = (line is not None and line.status == "sending") or (scheduled and None in scheduled.placed.values())
-        if sent:
-            self._put_deal(deal, "in_progress", "An invoice was sent to QuickBooks, and its answer is being looked for.")
-        elif reasons or scheduled is None:
+        if reasons:
             self._put_refusals(deal, reasons)
             self._put_deal(deal, "refused", " ".join(one.text for one in reasons))
+        elif sent or scheduled is None:
+            self._put_deal(deal, "in_progress", "An invoice was sent to QuickBooks, and its answer is being looked for.")
         else:
             asked = f"{reason.text} " if scheduled.question is not None else ""
             self._put_deal(deal, "invoiced" if scheduled.is_billed else "scheduled", f"{asked}{scheduled.outlook}")
