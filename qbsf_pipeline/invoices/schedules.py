@@ -145,6 +145,10 @@ class Schedules:
         """Whether a schedule of the deal is kept."""
         return opportunity_id in self._versions
 
+    def versions(self) -> list[AgreedSchedule]:
+        """Every agreement on every deal as it is billed now, the newest of a deal last."""
+        return [version for versions in self._versions.values() for version in versions]
+
     def is_billed_by_period(self, deal: Mapping[str, Any]) -> bool:
         """Whether every sign of an invoice of the deal is one of a period: then its schedule is found again by them.
 
@@ -189,6 +193,37 @@ class Schedules:
         except kept.UnreadableScheduleError as error:
             return Scheduled(None, (refusals.schedule_unreadable(str(error)),))
         return self._known(deal, versions, before, wanted)
+
+    def on_hold(self, deal: Mapping[str, Any]) -> Scheduled | None:
+        """What becomes of the kept schedule of a won deal whose billing is on hold; ``None`` without one.
+
+        What is due is held at once. That the schedule rests is asked once something was billed; it goes on, by another question,
+        when the deal is not on hold any more.
+
+        Args:
+            deal: row of ``salesforce.opportunity``: id, name, account_id.
+        """
+        versions = self._versions.get(deal["id"])
+        if versions is None:
+            return None
+        newest = versions[-1]
+        try:
+            before = kept.read(newest.schedule)
+        except kept.UnreadableScheduleError as error:
+            return Scheduled(None, (refusals.schedule_unreadable(str(error)),))
+        billed = self._billed(deal["id"], before)
+        proposal = stop(before, frozenset(billed.days), "on_hold", self._today)
+        question = None
+        left = any(one.number not in billed.days and one.amount > 0 for one in before.periods)
+        if proposal.kind != "none" and billed.days and left and not billed.reasons:
+            agreed = replace(
+                newest, version=newest.version + 1, schedule=kept.written(proposal.schedule), sentence=proposal.sentence
+            )
+            question = self._asked(agreed, newest.version, before, proposal)
+        due = due_periods(before, billed.days, self._today, self._rules, newest.missed)
+        everything = frozenset(one.number for one in before.periods)
+        rows = _held(self._rows(deal, before, billed, due, versions, None), everything, "The deal's billing is on hold.")
+        return Scheduled(before, billed.reasons, placed=billed.invoices, question=question, rows=rows)
 
     def stopped(self, deal: Mapping[str, Any]) -> Scheduled | None:
         """What becomes of the kept schedule of a deal that is not won, or deleted; ``None`` without one.
