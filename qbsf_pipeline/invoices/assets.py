@@ -33,7 +33,7 @@ from qbsf_pipeline.progress import progress
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.resources import WAREHOUSE_POOL, Doors, DoorsResource, WarehouseResource
 from qbsf_pipeline.salesforce import objects as salesforce
-from qbsf_pipeline.salesforce.quotes_and_schedules import CPQ_QUOTE, CPQ_QUOTE_LINE, REVENUE_SCHEDULE
+from qbsf_pipeline.salesforce.quotes_and_schedules import CPQ_QUOTE, CPQ_QUOTE_LINE, CPQ_SUBSCRIPTION, REVENUE_SCHEDULE
 from qbsf_pipeline.state.outbox import Message
 from qbsf_pipeline.state.reviews import ReviewCase
 from qbsf_pipeline.steps import step, tell_back
@@ -55,6 +55,7 @@ _SALESFORCE_INPUTS = (
     REVENUE_SCHEDULE,
     CPQ_QUOTE,
     CPQ_QUOTE_LINE,
+    CPQ_SUBSCRIPTION,
 )
 _QUICKBOOKS_INPUTS = (
     quickbooks.CUSTOMER,

@@ -52,6 +52,7 @@ def period_bills(deal: Mapping[str, Any], scheduled: Scheduled, known: Known) ->
                 later=bool(scheduled.placed),
             )
         )
+    smaller = "The deal amends its contract by less than nothing" if schedule.source == "amendment" else "The deal became smaller"
     found += [
         Bill(
             key=_key(deal, period.number, known),
@@ -59,7 +60,7 @@ def period_bills(deal: Mapping[str, Any], scheduled: Scheduled, known: Known) ->
             note=period_note(period),
             lines=[replace(line, total=-line.total) for line in deal_lines(period, text)],
             txn_date=known.parameters.as_of,
-            why=f"The deal became smaller, and periods from {period.span.starts} to {period.span.ends} were billed already",
+            why=f"{smaller}, and periods from {period.span.starts} to {period.span.ends} were billed already",
             later=True,
             credit=True,
         )

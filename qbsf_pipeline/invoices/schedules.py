@@ -12,14 +12,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from qbsf_pipeline.invoices import schedule_refusals as refusals
+from qbsf_pipeline.invoices.amendments import LaidOver, Renewed, SoldDeal, covered, laid_over
 from qbsf_pipeline.invoices.history import BillingHistory
 from qbsf_pipeline.invoices.line_sources.sold import SoldLines
 from qbsf_pipeline.invoices.recurring import kept, markers
 from qbsf_pipeline.invoices.recurring.amending import Proposal, Stop, amend, stop
-from qbsf_pipeline.invoices.recurring.building import billing_schedule, single_invoice
+from qbsf_pipeline.invoices.recurring.building import billing_schedule, own_difference, single_invoice
 from qbsf_pipeline.invoices.recurring.due import DuePeriod, DuePeriods, due_periods
 from qbsf_pipeline.invoices.recurring.revenue_schedules import RevenueRow
 from qbsf_pipeline.invoices.recurring.schedule import BillingPeriod, BillingSchedule, sum_of
@@ -31,6 +32,9 @@ from qbsf_pipeline.settings import Rules
 from qbsf_pipeline.state.billing_schedules import AgreedSchedule
 
 _BY_RULES = "rules"
+_WAITS = "It waits for a person: qbsf plan shows what would be billed."
+#: What of an amendment is agreed, asked or rejected is its part in the schedule of the deal that made the contract.
+InSchedule = Literal["agreed", "asked", "rejected"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,9 @@ class Scheduled:
         agreement: what is to be remembered.
         question: what a person is asked.
         rows: of :data:`.recurring.tables.BILLING_SCHEDULES`.
+        amendments: deals that amend the contract, and whether their differences are in the schedule as it counts.
+        refused: what stands against other amendments, by their deals.
+        said: what is said of the deal in place of what is still to come; empty for that.
     """
 
     schedule: BillingSchedule | None
@@ -86,6 +93,9 @@ class Scheduled:
     agreement: Agreement | None = None
     question: Question | None = None
     rows: tuple[Mapping[str, Any], ...] = ()
+    amendments: Mapping[str, InSchedule] = field(default_factory=dict)
+    refused: Mapping[str, tuple[Reason, ...]] = field(default_factory=dict)
+    said: str = ""
 
     @property
     def newest(self) -> int | None:
@@ -104,8 +114,8 @@ class Scheduled:
     def outlook(self) -> str:
         """What is still to come, in a sentence."""
         schedule = self.schedule
-        if schedule is None:
-            return ""
+        if self.said or schedule is None:
+            return self.said
         ahead = [one for one in schedule.periods if one.number not in self.placed and one.amount > 0]
         if schedule.status != "active":
             return f"{schedule.why} Nothing is billed."
@@ -136,6 +146,7 @@ class Schedules:
             today: in the company's time zone.
         """
         self._history, self._decisions, self._rules, self._today = history, decisions, rules.recurring, today
+        self._asks_renewals = rules.cpq.renewals == "ask"
         self._versions: dict[str, list[AgreedSchedule]] = {}
         for one in agreed:
             if one.generation == history.generation(one.opportunity_id):
@@ -157,20 +168,26 @@ class Schedules:
         return bool(notes) and noted and (not stored or stored in notes)
 
     def decide(
-        self, deal: Mapping[str, Any], sold: SoldLines, terms: DealTerms, revenue: Mapping[str, Sequence[RevenueRow]]
+        self,
+        deal: Mapping[str, Any],
+        sold: SoldLines,
+        terms: DealTerms,
+        revenue: Mapping[str, Sequence[RevenueRow]],
+        amendments: Sequence[SoldDeal] = (),
+        renewed: Renewed | None = None,
     ) -> Scheduled | None:
-        """What becomes of a won deal; ``None`` for one that is a single invoice.
+        """What becomes of a won deal that is no amendment; ``None`` for one that is a single invoice.
 
         Args:
             deal: row of ``salesforce.opportunity``.
             sold: its lines, of whatever source.
             terms: what it says of its billing.
             revenue: revenue schedules by line.
+            amendments: won deals that amend the contract that it made, and do not bill themselves.
+            renewed: the deal whose contract it renews; ``None`` for no renewal.
         """
         versions = self._versions.get(deal["id"], [])
-        if sold.change == "amendment":
-            return Scheduled(None, (refusals.amendment_by_hand(sold.contract_id),))
-        if versions and not self._rules.enabled:
+        if versions and not self._rules.enabled and _has_periods(versions[-1]):
             return self._waiting(deal, versions, (refusals.recurring_disabled(),))
         if versions and (sold.reasons or not sold.lines):
             return self._waiting(deal, versions, sold.reasons)
@@ -178,17 +195,43 @@ class Schedules:
         wanted = found.schedule
         if found.reasons:
             return self._waiting(deal, versions, found.reasons)
-        if wanted is None and (versions or self.is_billed_by_period(deal)):
+        asks = renewed is not None and self._asks_renewals and bool(sold.lines) and not sold.reasons
+        if wanted is None and (versions or asks or self.is_billed_by_period(deal)):
             wanted = single_invoice(terms, sold.lines, deal["close_date"] or self._today)
         if wanted is None:
             return None
-        if not versions:
-            return self._first(deal, wanted)
-        try:
-            before = kept.read(versions[-1].schedule)
-        except kept.UnreadableScheduleError as error:
-            return Scheduled(None, (refusals.schedule_unreadable(str(error)),))
-        return self._known(deal, versions, before, wanted)
+        laid = laid_over(wanted, amendments, self._rules)
+        if versions:
+            decided = self._later(deal, versions, laid, follows=not asks)
+        elif renewed is not None and (asks or renewed.overlap(covered(wanted, sold.lines)) is not None):
+            decided = self._first(deal, wanted, renewed.words(covered(wanted, sold.lines)))
+        elif len(laid.steps) > 1:
+            decided = self._first_amended(deal, laid)
+        else:
+            decided = self._first(deal, wanted)
+        return replace(decided, refused=laid.refused)
+
+    def difference(self, deal: Mapping[str, Any], sold: SoldLines, terms: DealTerms, why: str) -> Scheduled:
+        """What becomes of a won amendment that bills its difference itself: above zero once a person approves it, below zero as a
+        credit memo, which a person approves as well.
+
+        Args:
+            why: why it is not billed with the deal that made the contract, in a sentence.
+        """
+        versions = self._versions.get(deal["id"], [])
+        if sold.reasons:
+            return self._waiting(deal, versions, sold.reasons)
+        wanted = own_difference(terms, sold.lines, self._today, self._rules)
+        if versions:
+            found = self._later(deal, versions, LaidOver((wanted,)), follows=False)
+        else:
+            found = self._first(deal, wanted, why if wanted.total > 0 else None)
+        return replace(found, said=found.said or why)
+
+    def bills_itself(self, deal: Mapping[str, Any]) -> bool:
+        """Whether a schedule of the deal is kept, or invoices or credit memos tell of one: it stays as it is."""
+        notes = self._history.memo_notes(deal["id"])
+        return self.is_agreed(deal["id"]) or self.is_billed_by_period(deal) or bool(notes)
 
     def stopped(self, deal: Mapping[str, Any]) -> Scheduled | None:
         """What becomes of the kept schedule of a deal that is not won, or deleted; ``None`` without one.
@@ -218,8 +261,20 @@ class Schedules:
 
     # Won deals
 
-    def _first(self, deal: Mapping[str, Any], wanted: BillingSchedule) -> Scheduled:
-        """A deal without a kept schedule: a new one, or one whose memory was lost and whose invoices tell their periods."""
+    def _later(self, deal: Mapping[str, Any], versions: Sequence[AgreedSchedule], laid: LaidOver, *, follows: bool) -> Scheduled:
+        try:
+            before = kept.read(versions[-1].schedule)
+        except kept.UnreadableScheduleError as error:
+            return Scheduled(None, (refusals.schedule_unreadable(str(error)),))
+        return self._known(deal, versions, before, laid, follows=follows)
+
+    def _first(self, deal: Mapping[str, Any], wanted: BillingSchedule, approve: str | None = None) -> Scheduled:
+        """A deal without a kept schedule: a new one, or one whose memory was lost and whose invoices tell their periods.
+
+        Args:
+            approve: what a person reads who has to approve it first; ``None`` where nobody is asked. What bears an invoice was
+                approved.
+        """
         billed = self._billed(deal["id"], wanted)
         reasons = [*billed.reasons, *self._billed_otherwise(wanted, billed, frozenset(billed.invoices))]
         if reasons:
@@ -228,10 +283,58 @@ class Schedules:
             deal["id"], self._history.generation(deal["id"]), 1, kept.written(wanted), (), wanted.summary, _BY_RULES
         )
         due = due_periods(wanted, billed.days, self._today, self._rules)
+        if approve is not None and not billed.days:
+            return self._unapproved(deal, agreed, wanted, due, approve)
         agreement = Agreement(agreed, deal)
         question = self._missed(agreed, wanted, due)
         rows = self._rows(deal, wanted, billed, due, [agreed], None)
         return Scheduled(wanted, (), due.bill, due.credits, billed.invoices, agreement, question, rows)
+
+    def _unapproved(
+        self, deal: Mapping[str, Any], agreed: AgreedSchedule, wanted: BillingSchedule, due: DuePeriods, approve: str
+    ) -> Scheduled:
+        """A first schedule that a person has to approve; what is due until then is approved with it."""
+        due_now = [one for one in wanted.periods if one.due_on <= self._today]
+        sentence = f"{approve} {wanted.summary}" if wanted.source != "amendment" else approve
+        if len(wanted.periods) > 1 and due_now:
+            amount = format_amount(sum_of(one.amount for one in due_now), wanted.currency).strip()
+            sentence = f"{sentence} {amount} of it is due now."
+        agreed = replace(agreed, missed=tuple(sorted(one.number for one in due_now)), sentence=sentence)
+        key = _question_key(agreed, f"0:{_hash(repr((wanted.source, _content(wanted, frozenset()))))}")
+        question = Question(key, agreed, sentence, wanted.total, wanted.currency)
+        rejected = self._decisions.get(plan_id_of(key)) == "rejected"
+        rows = self._rows(deal, wanted, _Billed({}, {}, ()), due, [agreed], None)
+        rows = _held(rows, {one.number for one in wanted.periods}, _WAITS)
+        reasons = (refusals.first_bill_rejected(),) if rejected else ()
+        return Scheduled(None, reasons, question=question, rows=rows, said=f"{sentence} {_WAITS}")
+
+    def _first_amended(self, deal: Mapping[str, Any], laid: LaidOver) -> Scheduled:
+        """A deal whose contract was amended before its schedule was agreed, or was forgotten: of what can have been agreed, the
+        least that its invoices and credit memos allow. The rest is asked."""
+        for possible in self._possible(deal["id"], laid):
+            first = self._first(deal, possible)
+            if first.agreement is not None:
+                known = self._known(deal, [first.agreement.agreed], possible, laid, follows=False)
+                return known if known.reasons else replace(known, agreement=first.agreement)
+        return self._first(deal, laid.wanted)
+
+    def _possible(self, opportunity_id: str, laid: LaidOver) -> list[BillingSchedule]:
+        """What may have been agreed of a deal with amendments: none, some one by one, or some at once. A period that does not
+        bear an invoice over its amount was not billed when the next amendment came."""
+        base, later = laid.steps[0], laid.steps[1:]
+        found, newest = [base], base
+        for step in later:
+            newest = amend(newest, self._fitting(opportunity_id, newest), step, self._today).schedule
+            found.append(newest)
+        fitting = self._fitting(opportunity_id, base)
+        return [*found, *(amend(base, fitting, step, self._today).schedule for step in later[1:])]
+
+    def _fitting(self, opportunity_id: str, schedule: BillingSchedule) -> frozenset[int]:
+        """Numbers of periods that bear a document over just their amount."""
+        invoices = self._billed(opportunity_id, schedule).invoices
+        return frozenset(
+            one.number for one in schedule.periods if one.number in invoices and self._net(one, invoices) in (None, one.amount)
+        )
 
     def _waiting(self, deal: Mapping[str, Any], versions: Sequence[AgreedSchedule], reasons: tuple[Reason, ...]) -> Scheduled:
         """A deal that cannot be understood any more: nothing of its schedule is billed, and all of it stays to be seen."""
@@ -267,8 +370,20 @@ class Schedules:
         return sorted(found)
 
     def _known(
-        self, deal: Mapping[str, Any], versions: Sequence[AgreedSchedule], before: BillingSchedule, wanted: BillingSchedule
+        self,
+        deal: Mapping[str, Any],
+        versions: Sequence[AgreedSchedule],
+        before: BillingSchedule,
+        laid: LaidOver,
+        *,
+        follows: bool,
     ) -> Scheduled:
+        """A deal with a kept schedule.
+
+        Args:
+            follows: whether the schedule follows the deal without a question until something is billed.
+        """
+        wanted = laid.wanted
         newest = versions[-1]
         billed = self._billed(deal["id"], before)
         unremembered = frozenset(billed.invoices) - self._done(deal["id"])
@@ -281,42 +396,43 @@ class Schedules:
         proposal = amend(before, frozenset(billed.days), wanted, self._today)
         agreement, question, schedule = None, None, before
         held: frozenset[int] = frozenset()
+        amendments: dict[str, InSchedule] = dict.fromkeys(wanted.amendments, "agreed")
         if proposal.kind != "none":
             agreed = replace(
                 newest, version=newest.version + 1, schedule=kept.written(proposal.schedule), sentence=proposal.sentence
             )
-            if not billed.days:
+            if not billed.days and follows and not (before.amendments or wanted.amendments):
                 agreement, schedule = Agreement(replace(agreed, agreed_by=_BY_RULES), deal), proposal.schedule
                 newest = agreement.agreed
             else:
-                question = self._asked(agreed, newest.version, before, proposal)
-                if self._decisions.get(plan_id_of(question.key)) != "rejected":
+                question = self._asked(agreed, newest.version, before, proposal, laid)
+                rejected = self._decisions.get(plan_id_of(question.key)) == "rejected"
+                if not rejected:
                     held = frozenset(one.number for one in proposal.ends)
+                asked: InSchedule = "rejected" if rejected else "asked"
+                amendments |= dict.fromkeys(set(wanted.amendments) - set(before.amendments), asked)
         due = due_periods(schedule, billed.days, self._today, self._rules, newest.missed)
         bill = tuple(one for one in due.bill if one.period.number not in held)
         question = question or self._missed(newest, schedule, due)
         rows = self._rows(deal, schedule, billed, due, [*versions, *([newest] if agreement else [])], None)
         rows = _held(rows, held, "A change of the deal waits for a person.")
         credits = tuple(one for one in due.credits if one.number not in held)
-        return Scheduled(schedule, (), bill, credits, billed.invoices, agreement, question, rows)
+        return Scheduled(schedule, (), bill, credits, billed.invoices, agreement, question, rows, amendments)
 
-    def _asked(self, agreed: AgreedSchedule, version: int, before: BillingSchedule, proposal: Proposal) -> Question:
-        """A change as a question. A difference falls due on the day of the answer, so its day is no part of what is asked."""
-        known = {one.number for one in before.periods}
-        content = [
-            (
-                one.number,
-                one.kind,
-                one.span,
-                one.due_on if one.kind != "difference" or one.number in known else None,
-                sorted(repr(line.content) for line in one.lines),
-            )
-            for one in proposal.schedule.periods
-        ]
+    def _asked(
+        self, agreed: AgreedSchedule, version: int, before: BillingSchedule, proposal: Proposal, laid: LaidOver
+    ) -> Question:
+        """A change as a question."""
+        content = _content(proposal.schedule, frozenset(one.number for one in before.periods))
+        sentence = proposal.sentence
+        if laid.words:
+            sentence = f"With the amendments of its contract, {', '.join(laid.words)}: {sentence}"
+        elif before.amendments:
+            sentence = f"Without the amendments of its contract, of which none is won any more: {sentence}"
         return Question(
             key=_question_key(agreed, f"{version}:{_hash(repr((proposal.kind, proposal.schedule.status, content)))}"),
-            agreed=agreed,
-            sentence=proposal.sentence,
+            agreed=replace(agreed, sentence=sentence),
+            sentence=sentence,
             amount=sum_of([proposal.schedule.total, -before.total]),
             currency=before.currency,
         )
@@ -376,21 +492,25 @@ class Schedules:
         was made."""
         found = []
         for period in (one for one in schedule.periods if one.number in unremembered):
-            if period.amount < 0:
-                memo = self._history.credit_memo(billed.invoices.get(period.number) or "")
-                if memo is not None and not memo["is_deleted"] and memo["total"] != -period.amount:
-                    number = str(memo["doc_number"] or f"id {memo['id']}")
-                    total = -(memo["total"] or Decimal(0))
-                    found.append(refusals.billed_otherwise(number, total, period.amount, schedule.currency, period.span.starts))
-                continue
-            invoice = self._history.invoice(billed.invoices.get(period.number) or "")
-            if invoice is None or invoice["status"] != "live" or invoice["total"] is None:
-                continue
-            net = sum_of([invoice["total"], -(invoice["tax"] or Decimal(0))])
-            if net != period.amount:
-                number = str(invoice["doc_number"] or f"id {invoice['id']}")
+            net = self._net(period, billed.invoices)
+            if net is not None and net != period.amount:
+                document_id = billed.invoices.get(period.number) or ""
+                document = self._history.credit_memo(document_id) if period.amount < 0 else self._history.invoice(document_id)
+                number = str((document or {}).get("doc_number") or f"id {document_id}")
                 found.append(refusals.billed_otherwise(number, net, period.amount, schedule.currency, period.span.starts))
         return found
+
+    def _net(self, period: BillingPeriod, invoices: Mapping[int, str | None]) -> Decimal | None:
+        """What the period's invoice comes to without tax, or its credit memo below zero; ``None`` for one that does not stand, or
+        was not read."""
+        document_id = invoices.get(period.number) or ""
+        if period.amount < 0:
+            memo = self._history.credit_memo(document_id)
+            return -(memo["total"] or Decimal(0)) if memo is not None and not memo["is_deleted"] else None
+        invoice = self._history.invoice(document_id)
+        if invoice is None or invoice["status"] != "live" or invoice["total"] is None:
+            return None
+        return sum_of([invoice["total"], -(invoice["tax"] or Decimal(0))])
 
     def _rows(
         self,
@@ -447,6 +567,32 @@ class _Billed:
 def plan_id_of(key: str) -> str:
     """The plan id of a question: what a person approves or rejects."""
     return f"P-{_hash(key)[:10]}"
+
+
+def _content(schedule: BillingSchedule, known: Collection[int]) -> list[tuple[object, ...]]:
+    """What is asked of a schedule. A difference falls due on the day of the answer, so its day is no part of what is asked.
+
+    Args:
+        known: numbers of periods that there were before.
+    """
+    return [
+        (
+            one.number,
+            one.kind,
+            one.span,
+            one.due_on if one.kind != "difference" or one.number in known else None,
+            sorted(repr(line.content) for line in one.lines),
+        )
+        for one in schedule.periods
+    ]
+
+
+def _has_periods(agreed: AgreedSchedule) -> bool:
+    """Whether the schedule bills again and again; one that cannot be read may."""
+    try:
+        return any(one.kind == "period" for one in kept.read(agreed.schedule).periods)
+    except kept.UnreadableScheduleError:
+        return True
 
 
 def _held(rows: Sequence[Mapping[str, Any]], numbers: Collection[int], why: str) -> tuple[Mapping[str, Any], ...]:
