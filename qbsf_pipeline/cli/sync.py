@@ -354,6 +354,7 @@ def show(report: PassReport, settings: Settings) -> None:
         "refused": report.deals.get("refused", 0),
         "waiting for a customer match": report.deals.get("waiting", 0),
         "billed by period, nothing due": report.deals.get("scheduled", 0),
+        "amendments, billed with another deal or credited": report.deals.get("amends", 0),
         "before go-live": report.deals.get("before_go_live", 0),
     }
     if any(parts.values()):
