@@ -24,7 +24,8 @@ from qbsf_pipeline.invoices import schedule_refusals as refusals
 from qbsf_pipeline.invoices.amendments import Renewed, SoldDeal
 from qbsf_pipeline.invoices.known import Known
 from qbsf_pipeline.invoices.line_sources.contracts import Contracts
-from qbsf_pipeline.invoices.schedules import Scheduled, Schedules
+from qbsf_pipeline.invoices.scheduled import Scheduled
+from qbsf_pipeline.invoices.schedules import Schedules
 from qbsf_pipeline.invoices.sound_deals import deal_name
 from qbsf_pipeline.invoices.validation import Reason
 from qbsf_pipeline.money import format_amount

@@ -10,7 +10,7 @@ from qbsf_pipeline.invoices.keys import period_sign
 from qbsf_pipeline.invoices.known import Known
 from qbsf_pipeline.invoices.recurring.markers import period_note
 from qbsf_pipeline.invoices.recurring.schedule import deal_lines, period_key
-from qbsf_pipeline.invoices.schedules import Scheduled
+from qbsf_pipeline.invoices.scheduled import Scheduled
 from qbsf_pipeline.invoices.sound_deals import Bill
 
 

@@ -31,7 +31,8 @@ from qbsf_pipeline.invoices.recurring.tables import BILLING_SCHEDULE_LINES, BILL
 from qbsf_pipeline.invoices.recurring.terms import deal_terms
 from qbsf_pipeline.invoices.rows import placed
 from qbsf_pipeline.invoices.schedule_tables import SCHEDULE_AGREEMENTS, agreement_row
-from qbsf_pipeline.invoices.schedules import Question, Scheduled, Schedules
+from qbsf_pipeline.invoices.scheduled import Question, Scheduled
+from qbsf_pipeline.invoices.schedules import Schedules
 from qbsf_pipeline.invoices.sound_deals import Findings, SoundDeal
 from qbsf_pipeline.invoices.tables import DEALS, NOTES, PLAN, REFUSALS
 from qbsf_pipeline.invoices.validation import Reason

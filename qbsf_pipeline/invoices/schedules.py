@@ -7,25 +7,24 @@ billed as is in :mod:`.plan`, how periods come about in :mod:`.recurring`.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date
-from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 from qbsf_pipeline.invoices import schedule_refusals as refusals
 from qbsf_pipeline.invoices.amendments import LaidOver, Renewed, SoldDeal, covered, laid_over
+from qbsf_pipeline.invoices.billed_periods import Billed, BilledPeriods
 from qbsf_pipeline.invoices.history import BillingHistory
 from qbsf_pipeline.invoices.line_sources.sold import SoldLines
 from qbsf_pipeline.invoices.recurring import kept, markers
 from qbsf_pipeline.invoices.recurring.amending import Proposal, Stop, amend, stop
 from qbsf_pipeline.invoices.recurring.building import billing_schedule, own_difference, single_invoice
-from qbsf_pipeline.invoices.recurring.due import DuePeriod, DuePeriods, due_periods
+from qbsf_pipeline.invoices.recurring.due import DuePeriods, due_periods
 from qbsf_pipeline.invoices.recurring.revenue_schedules import RevenueRow
-from qbsf_pipeline.invoices.recurring.schedule import BillingPeriod, BillingSchedule, sum_of
-from qbsf_pipeline.invoices.recurring.tables import PeriodInvoice, schedule_rows
+from qbsf_pipeline.invoices.recurring.schedule import BillingSchedule, sum_of
 from qbsf_pipeline.invoices.recurring.terms import DealTerms
+from qbsf_pipeline.invoices.scheduled import Agreement, InSchedule, Question, Scheduled, digest_of, plan_id_of, question_key
 from qbsf_pipeline.invoices.validation import Reason
 from qbsf_pipeline.money import format_amount, to_json
 from qbsf_pipeline.settings import Rules
@@ -33,99 +32,6 @@ from qbsf_pipeline.state.billing_schedules import AgreedSchedule
 
 _BY_RULES = "rules"
 _WAITS = "It waits for a person: qbsf plan shows what would be billed."
-#: What of an amendment is agreed, asked or rejected is its part in the schedule of the deal that made the contract.
-InSchedule = Literal["agreed", "asked", "rejected"]
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """A schedule that is to be kept from now on, and needs no person.
-
-    Attributes:
-        told: finance is told of it: the schedule was stopped.
-    """
-
-    agreed: AgreedSchedule
-    deal: Mapping[str, Any]
-    told: bool = False
-
-
-@dataclass(frozen=True)
-class Question:
-    """What a person has to say yes to before anything of it happens.
-
-    Attributes:
-        key: the same as long as the same is asked of the same schedule.
-        agreed: what is kept once it is approved.
-        amount: by how much the deal's schedule changes, or what the missed periods come to; schedule's currency.
-    """
-
-    key: str
-    agreed: AgreedSchedule
-    sentence: str
-    amount: Decimal
-    currency: str
-
-
-@dataclass(frozen=True)
-class Scheduled:
-    """A deal that is billed period by period.
-
-    Attributes:
-        schedule: as it counts now; ``None`` where reasons keep it from being known.
-        reasons: what stands against billing any of it.
-        bill: what is billed now.
-        credits: differences below zero: credit memos that a person approves.
-        placed: numbers of periods that have an invoice, and its id; ``None`` while an answer is looked for.
-        agreement: what is to be remembered.
-        question: what a person is asked.
-        rows: of :data:`.recurring.tables.BILLING_SCHEDULES`.
-        amendments: deals that amend the contract, and whether their differences are in the schedule as it counts.
-        refused: what stands against other amendments, by their deals.
-        said: what is said of the deal in place of what is still to come; empty for that.
-    """
-
-    schedule: BillingSchedule | None
-    reasons: tuple[Reason, ...] = ()
-    bill: tuple[DuePeriod, ...] = ()
-    credits: tuple[BillingPeriod, ...] = ()
-    placed: Mapping[int, str | None] = field(default_factory=dict)
-    agreement: Agreement | None = None
-    question: Question | None = None
-    rows: tuple[Mapping[str, Any], ...] = ()
-    amendments: Mapping[str, InSchedule] = field(default_factory=dict)
-    refused: Mapping[str, tuple[Reason, ...]] = field(default_factory=dict)
-    said: str = ""
-
-    @property
-    def newest(self) -> int | None:
-        """The newest period that has an invoice."""
-        if self.schedule is None:
-            return None
-        billed = [one for one in self.schedule.periods if self.placed.get(one.number) is not None]
-        return max(billed, key=lambda one: (one.due_on, one.number)).number if billed else None
-
-    @property
-    def is_billed(self) -> bool:
-        """Whether nothing of it is left to be billed."""
-        return self.schedule is not None and all(one.number in self.placed or one.amount <= 0 for one in self.schedule.periods)
-
-    @property
-    def outlook(self) -> str:
-        """What is still to come, in a sentence."""
-        schedule = self.schedule
-        if self.said or schedule is None:
-            return self.said
-        ahead = [one for one in schedule.periods if one.number not in self.placed and one.amount > 0]
-        if schedule.status != "active":
-            return f"{schedule.why} Nothing is billed."
-        if not ahead:
-            return f"All {len(schedule.periods)} periods were billed."
-        amount = format_amount(sum_of(one.amount for one in ahead), schedule.currency).strip()
-        billed = len(schedule.periods) - len(ahead)
-        return (
-            f"{billed} of {len(schedule.periods)} periods billed; {amount} to come, next on {min(one.due_on for one in ahead)}."
-        )
 
 
 class Schedules:
@@ -146,6 +52,7 @@ class Schedules:
             today: in the company's time zone.
         """
         self._history, self._decisions, self._rules, self._today = history, decisions, rules.recurring, today
+        self._billed = BilledPeriods(history)
         self._asks_renewals = rules.cpq.renewals == "ask"
         self._versions: dict[str, list[AgreedSchedule]] = {}
         for one in agreed:
@@ -248,7 +155,7 @@ class Schedules:
         except kept.UnreadableScheduleError as error:
             return Scheduled(None, (refusals.schedule_unreadable(str(error)),))
         what: Stop = "deleted" if deal["is_deleted"] else "lost" if deal["is_closed"] else "reopened"
-        billed = self._billed(deal["id"], before)
+        billed = self._billed.of(deal["id"], before)
         proposal = stop(before, frozenset(billed.days), what, self._today)
         agreement = None
         if proposal.kind != "none":
@@ -256,7 +163,7 @@ class Schedules:
             agreed = replace(newest, version=newest.version + 1, schedule=text, sentence=proposal.sentence, agreed_by=_BY_RULES)
             agreement = Agreement(agreed, deal, told=True)
         due = due_periods(proposal.schedule, billed.days, self._today, self._rules, newest.missed)
-        rows = self._rows(deal, proposal.schedule, billed, due, versions, agreement)
+        rows = self._billed.rows(deal, proposal.schedule, billed, due, versions, agreement)
         return Scheduled(proposal.schedule, placed=billed.invoices, agreement=agreement, rows=rows)
 
     # Won deals
@@ -275,8 +182,8 @@ class Schedules:
             approve: what a person reads who has to approve it first; ``None`` where nobody is asked. What bears an invoice was
                 approved.
         """
-        billed = self._billed(deal["id"], wanted)
-        reasons = [*billed.reasons, *self._billed_otherwise(wanted, billed, frozenset(billed.invoices))]
+        billed = self._billed.of(deal["id"], wanted)
+        reasons = [*billed.reasons, *self._billed.billed_otherwise(wanted, billed, frozenset(billed.invoices))]
         if reasons:
             return Scheduled(wanted, tuple(reasons), placed=billed.invoices)
         agreed = AgreedSchedule(
@@ -287,7 +194,7 @@ class Schedules:
             return self._unapproved(deal, agreed, wanted, due, approve)
         agreement = Agreement(agreed, deal)
         question = self._missed(agreed, wanted, due)
-        rows = self._rows(deal, wanted, billed, due, [agreed], None)
+        rows = self._billed.rows(deal, wanted, billed, due, [agreed], None)
         return Scheduled(wanted, (), due.bill, due.credits, billed.invoices, agreement, question, rows)
 
     def _unapproved(
@@ -300,10 +207,10 @@ class Schedules:
             amount = format_amount(sum_of(one.amount for one in due_now), wanted.currency).strip()
             sentence = f"{sentence} {amount} of it is due now."
         agreed = replace(agreed, missed=tuple(sorted(one.number for one in due_now)), sentence=sentence)
-        key = _question_key(agreed, f"0:{_hash(repr((wanted.source, _content(wanted, frozenset()))))}")
+        key = question_key(agreed, f"0:{digest_of(repr((wanted.source, _content(wanted, frozenset()))))}")
         question = Question(key, agreed, sentence, wanted.total, wanted.currency)
         rejected = self._decisions.get(plan_id_of(key)) == "rejected"
-        rows = self._rows(deal, wanted, _Billed({}, {}, ()), due, [agreed], None)
+        rows = self._billed.rows(deal, wanted, Billed({}, {}, ()), due, [agreed], None)
         rows = _held(rows, {one.number for one in wanted.periods}, _WAITS)
         reasons = (refusals.first_bill_rejected(),) if rejected else ()
         return Scheduled(None, reasons, question=question, rows=rows, said=f"{sentence} {_WAITS}")
@@ -324,17 +231,10 @@ class Schedules:
         base, later = laid.steps[0], laid.steps[1:]
         found, newest = [base], base
         for step in later:
-            newest = amend(newest, self._fitting(opportunity_id, newest), step, self._today).schedule
+            newest = amend(newest, self._billed.fitting(opportunity_id, newest), step, self._today).schedule
             found.append(newest)
-        fitting = self._fitting(opportunity_id, base)
+        fitting = self._billed.fitting(opportunity_id, base)
         return [*found, *(amend(base, fitting, step, self._today).schedule for step in later[1:])]
-
-    def _fitting(self, opportunity_id: str, schedule: BillingSchedule) -> frozenset[int]:
-        """Numbers of periods that bear a document over just their amount."""
-        invoices = self._billed(opportunity_id, schedule).invoices
-        return frozenset(
-            one.number for one in schedule.periods if one.number in invoices and self._net(one, invoices) in (None, one.amount)
-        )
 
     def _waiting(self, deal: Mapping[str, Any], versions: Sequence[AgreedSchedule], reasons: tuple[Reason, ...]) -> Scheduled:
         """A deal that cannot be understood any more: nothing of its schedule is billed, and all of it stays to be seen."""
@@ -344,10 +244,10 @@ class Schedules:
             before = kept.read(versions[-1].schedule)
         except kept.UnreadableScheduleError as error:
             return Scheduled(None, (*reasons, refusals.schedule_unreadable(str(error))))
-        billed = self._billed(deal["id"], before)
+        billed = self._billed.of(deal["id"], before)
         due = due_periods(before, billed.days, self._today, self._rules, versions[-1].missed)
         due_now = {one.period.number for one in due.bill}
-        rows = self._rows(deal, before, billed, due, versions, None)
+        rows = self._billed.rows(deal, before, billed, due, versions, None)
         shown = _held(rows, due_now, " ".join(reason.text for reason in reasons))
         return Scheduled(None, (*reasons, *billed.reasons), placed=billed.invoices, rows=shown)
 
@@ -385,9 +285,9 @@ class Schedules:
         """
         wanted = laid.wanted
         newest = versions[-1]
-        billed = self._billed(deal["id"], before)
-        unremembered = frozenset(billed.invoices) - self._done(deal["id"])
-        reasons = (*billed.reasons, *self._billed_otherwise(before, billed, unremembered))
+        billed = self._billed.of(deal["id"], before)
+        unremembered = frozenset(billed.invoices) - self._billed.done(deal["id"])
+        reasons = (*billed.reasons, *self._billed.billed_otherwise(before, billed, unremembered))
         stored = (deal["invoice_id"] or "").strip()
         if stored and stored not in billed.invoices.values():
             reasons = (*reasons, refusals.holds_other_invoice(stored))
@@ -414,7 +314,7 @@ class Schedules:
         due = due_periods(schedule, billed.days, self._today, self._rules, newest.missed)
         bill = tuple(one for one in due.bill if one.period.number not in held)
         question = question or self._missed(newest, schedule, due)
-        rows = self._rows(deal, schedule, billed, due, [*versions, *([newest] if agreement else [])], None)
+        rows = self._billed.rows(deal, schedule, billed, due, [*versions, *([newest] if agreement else [])], None)
         rows = _held(rows, held, "A change of the deal waits for a person.")
         credits = tuple(one for one in due.credits if one.number not in held)
         return Scheduled(schedule, (), bill, credits, billed.invoices, agreement, question, rows, amendments)
@@ -430,7 +330,7 @@ class Schedules:
         elif before.amendments:
             sentence = f"Without the amendments of its contract, of which none is won any more: {sentence}"
         return Question(
-            key=_question_key(agreed, f"{version}:{_hash(repr((proposal.kind, proposal.schedule.status, content)))}"),
+            key=question_key(agreed, f"{version}:{digest_of(repr((proposal.kind, proposal.schedule.status, content)))}"),
             agreed=replace(agreed, sentence=sentence),
             sentence=sentence,
             amount=sum_of([proposal.schedule.total, -before.total]),
@@ -448,125 +348,12 @@ class Schedules:
         sentence = f"{count} {days} over {format_amount(amount, schedule.currency).strip()} would be billed."
         agreed = replace(newest, version=newest.version + 1, missed=numbers, sentence=sentence)
         return Question(
-            _question_key(agreed, f"{newest.version}:missed-{_hash(to_json(numbers))}"),
+            question_key(agreed, f"{newest.version}:missed-{digest_of(to_json(numbers))}"),
             agreed,
             sentence,
             amount,
             schedule.currency,
         )
-
-    # What was billed
-
-    def _billed(self, opportunity_id: str, schedule: BillingSchedule) -> _Billed:
-        """Which periods were billed or are being sent: by the ledger, and by what invoices in QuickBooks say of themselves."""
-        days: dict[int, date | None] = {}
-        invoices: dict[int, str | None] = {}
-        for number, line in self._history.periods(opportunity_id).items():
-            if line.status == "done":
-                days[number], invoices[number] = line.done_on, line.result_id
-            elif line.status == "sending":
-                days[number] = invoices[number] = None
-        notes = self._history.notes(opportunity_id) | self._history.memo_notes(opportunity_id)
-        by_note = markers.placed_by_note(schedule, notes)
-        own = {one for one in invoices.values() if one is not None}
-        rivals = list(by_note.rivals)
-        for number, invoice_id in by_note.placed.items():
-            if invoices.get(number) is None:
-                days.setdefault(number, None)
-                invoices[number] = invoice_id
-            elif invoices[number] != invoice_id and invoice_id not in own:
-                rivals.append(invoice_id)
-        reasons = []
-        unplaced = [one for one in by_note.unplaced if one not in own]
-        if rivals:
-            reasons.append(refusals.period_billed_twice(self._history.numbers(tuple(rivals))))
-        if unplaced:
-            reasons.append(refusals.invoice_of_no_period(self._history.numbers(tuple(unplaced))))
-        return _Billed(days, invoices, tuple(reasons))
-
-    def _done(self, opportunity_id: str) -> frozenset[int]:
-        return frozenset(number for number, line in self._history.periods(opportunity_id).items() if line.status == "done")
-
-    def _billed_otherwise(self, schedule: BillingSchedule, billed: _Billed, unremembered: Collection[int]) -> list[Reason]:
-        """An invoice that is not remembered, over another amount than its period, tells that the schedule was another one when it
-        was made."""
-        found = []
-        for period in (one for one in schedule.periods if one.number in unremembered):
-            net = self._net(period, billed.invoices)
-            if net is not None and net != period.amount:
-                document_id = billed.invoices.get(period.number) or ""
-                document = self._history.credit_memo(document_id) if period.amount < 0 else self._history.invoice(document_id)
-                number = str((document or {}).get("doc_number") or f"id {document_id}")
-                found.append(refusals.billed_otherwise(number, net, period.amount, schedule.currency, period.span.starts))
-        return found
-
-    def _net(self, period: BillingPeriod, invoices: Mapping[int, str | None]) -> Decimal | None:
-        """What the period's invoice comes to without tax, or its credit memo below zero; ``None`` for one that does not stand, or
-        was not read."""
-        document_id = invoices.get(period.number) or ""
-        if period.amount < 0:
-            memo = self._history.credit_memo(document_id)
-            return -(memo["total"] or Decimal(0)) if memo is not None and not memo["is_deleted"] else None
-        invoice = self._history.invoice(document_id)
-        if invoice is None or invoice["status"] != "live" or invoice["total"] is None:
-            return None
-        return sum_of([invoice["total"], -(invoice["tax"] or Decimal(0))])
-
-    def _rows(
-        self,
-        deal: Mapping[str, Any],
-        schedule: BillingSchedule,
-        billed: _Billed,
-        due: DuePeriods,
-        versions: Sequence[AgreedSchedule],
-        agreement: Agreement | None,
-    ) -> tuple[Mapping[str, Any], ...]:
-        told = [*versions, *([agreement.agreed] if agreement is not None else [])]
-        known = {one.number for one in schedule.periods}
-        credits = {one.number for one in schedule.periods if one.amount < 0}
-        invoices = {
-            number: self._memo(document_id) if number in credits else self._invoice(document_id)
-            for number, document_id in billed.invoices.items()
-        }
-        return tuple(
-            schedule_rows(
-                schedule,
-                deal,
-                {number: one for number, one in invoices.items() if number in known},
-                due,
-                _ended(told),
-            )
-        )
-
-    def _memo(self, memo_id: str | None) -> PeriodInvoice:
-        found = self._history.credit_memo(memo_id) if memo_id is not None else None
-        nothing = Decimal("0.00")
-        if found is None:
-            return PeriodInvoice(memo_id, None, None, "live", nothing, nothing)
-        status = "deleted" if found["is_deleted"] else "live"
-        return PeriodInvoice(found["id"], found["doc_number"], found["txn_date"], status, nothing, nothing)
-
-    def _invoice(self, invoice_id: str | None) -> PeriodInvoice:
-        found = self._history.invoice(invoice_id) if invoice_id is not None else None
-        if found is None:
-            return PeriodInvoice(None, None, None, "live", Decimal("0.00"), Decimal("0.00"))
-        total, balance = found["total"] or Decimal("0.00"), found["balance"] or Decimal("0.00")
-        paid = sum_of([total, -balance])
-        return PeriodInvoice(found["id"], found["doc_number"], found["txn_date"], found["status"] or "live", paid, balance)
-
-
-@dataclass(frozen=True)
-class _Billed:
-    """Days on which periods were billed, and their invoices; both ``None`` where that is not known."""
-
-    days: Mapping[int, date | None]
-    invoices: Mapping[int, str | None]
-    reasons: tuple[Reason, ...]
-
-
-def plan_id_of(key: str) -> str:
-    """The plan id of a question: what a person approves or rejects."""
-    return f"P-{_hash(key)[:10]}"
 
 
 def _content(schedule: BillingSchedule, known: Collection[int]) -> list[tuple[object, ...]]:
@@ -600,27 +387,3 @@ def _held(rows: Sequence[Mapping[str, Any]], numbers: Collection[int], why: str)
     return tuple(
         {**row, "status": "held", "why": why} if row["period"] in numbers and row["status"] == "due" else row for row in rows
     )
-
-
-def _ended(versions: Sequence[AgreedSchedule]) -> list[tuple[BillingPeriod, str]]:
-    """Periods that an agreement ended, each with what that said."""
-    found: dict[int, tuple[BillingPeriod, str]] = {}
-    before: tuple[BillingPeriod, ...] = ()
-    for version in versions:
-        try:
-            periods = kept.read(version.schedule).periods
-        except kept.UnreadableScheduleError:
-            # What an older version said is history; the newest was read before this.
-            continue
-        numbers = {one.number for one in periods}
-        found |= {one.number: (one, version.sentence) for one in before if one.number not in numbers}
-        before = periods
-    return list(found.values())
-
-
-def _question_key(agreed: AgreedSchedule, content: str) -> str:
-    return f"qbsf:schedule:{agreed.opportunity_id}:{agreed.generation}:{content}"
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:12]
