@@ -360,8 +360,10 @@ def _push(opened: Doors) -> PushOutcome:
         numbers = read_table(connection, quickbooks.INVOICE, ["doc_number"]).get_column("doc_number").to_list()
         preferences = read_table(connection, quickbooks.PREFERENCES, ["book_close_date", "extracted_at"])
         planned = dict(read_table(connection, PLAN, ["key", "payload"]).iter_rows())
-        amounts = dict(read_table(connection, DEALS, ["opportunity_id", "amount"]).drop_nulls().iter_rows())
+        deals = read_table(connection, DEALS, ["opportunity_id", "amount", "billed_with"])
         watermarks = read_table(connection, WATERMARKS, ["table_name", "read_until"])
+    amounts = dict(deals.select("opportunity_id", "amount").drop_nulls().iter_rows())
+    amendments = dict(deals.drop_nulls("billed_with").group_by("billed_with").agg("opportunity_id").iter_rows())
     read_until = watermarks.filter(pl.col("table_name") == "quickbooks.invoice").get_column("read_until").max()
 
     def pulled_invoices(opportunity_ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -391,6 +393,7 @@ def _push(opened: Doors) -> PushOutcome:
         book_close_date=closed if isinstance(closed, date) else None,
         planned=planned,
         deal_amounts=amounts,
+        amendments=amendments,
         read_until=read_until if isinstance(read_until, datetime) else None,
         pulled_invoices=pulled_invoices,
         clock=opened.now,

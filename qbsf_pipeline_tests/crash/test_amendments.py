@@ -12,9 +12,10 @@ import pytest
 
 from qbsf_pipeline.invoices.recurring.periods import months_later
 from qbsf_pipeline.state.database import State
+from qbsf_pipeline_tests.crash.test_changed_deals import PUSH
 from qbsf_pipeline_tests.crash.test_lost_state import lose
 from qbsf_pipeline_tests.crash.test_recurring import invoices_of
-from qbsf_pipeline_tests.crash.world import Installation, World
+from qbsf_pipeline_tests.crash.world import Installation, Strike, World
 
 
 @pytest.fixture
@@ -75,6 +76,10 @@ def test_amendments_change_the_months_to_come_and_credit_those_that_were_billed(
     approve(installation, "change_schedule")
     installation.sync()
     installation.as_of = months_later(first, 3)
+    reopened = {"type": "Opportunity", "records": [{"Id": more, "StageName": "Negotiation/Review"}]}
+    installation.sync(Strike(PUSH, calls=(("salesforce/records", reopened),)))
+    assert len(invoices_of(world, deal)) == 2
+    world.control.close_deal(more)
     installation.sync()
     approve(installation, "create_credit_memo")
     installation.sync()
