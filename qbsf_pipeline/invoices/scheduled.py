@@ -97,16 +97,15 @@ class Scheduled:
         schedule = self.schedule
         if self.said or schedule is None:
             return self.said
-        ahead = [one for one in schedule.periods if one.number not in self.placed and one.amount > 0]
+        periods = [one for one in schedule.periods if one.amount >= 0]
+        ahead = [one for one in periods if one.number not in self.placed and one.amount > 0]
         if schedule.status != "active":
             return f"{schedule.why} Nothing is billed."
         if not ahead:
-            return f"All {len(schedule.periods)} periods were billed."
+            return f"All {len(periods)} periods were billed."
         amount = format_amount(sum_of(one.amount for one in ahead), schedule.currency).strip()
-        billed = len(schedule.periods) - len(ahead)
-        return (
-            f"{billed} of {len(schedule.periods)} periods billed; {amount} to come, next on {min(one.due_on for one in ahead)}."
-        )
+        billed = len(periods) - len(ahead)
+        return f"{billed} of {len(periods)} periods billed; {amount} to come, next on {min(one.due_on for one in ahead)}."
 
 
 def question_key(agreed: AgreedSchedule, content: str) -> str:

@@ -102,7 +102,10 @@ class Schedules:
         wanted = found.schedule
         if found.reasons:
             return self._waiting(deal, versions, found.reasons)
-        asks = renewed is not None and self._asks_renewals and bool(sold.lines) and not sold.reasons
+        under_way = self._history.ledger(self._history.invoice_key(deal["id"]))
+        plain = under_way is not None and under_way.status == "sending"
+        # One plain invoice of it may exist already: its answer is looked for first.
+        asks = renewed is not None and self._asks_renewals and bool(sold.lines) and not sold.reasons and not plain
         if wanted is None and (versions or asks or self.is_billed_by_period(deal)):
             wanted = single_invoice(terms, sold.lines, deal["close_date"] or self._today)
         if wanted is None:
@@ -328,7 +331,7 @@ class Schedules:
         if laid.words:
             sentence = f"With the amendments of its contract, {', '.join(laid.words)}: {sentence}"
         elif before.amendments:
-            sentence = f"Without the amendments of its contract, of which none is won any more: {sentence}"
+            sentence = f"Without amendments of its contract, which are not won any more or billed otherwise: {sentence}"
         return Question(
             key=question_key(agreed, f"{version}:{digest_of(repr((proposal.kind, proposal.schedule.status, content)))}"),
             agreed=replace(agreed, sentence=sentence),

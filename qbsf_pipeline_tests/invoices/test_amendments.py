@@ -19,7 +19,7 @@ from qbsf_pipeline.invoices.recurring.amending import amend
 from qbsf_pipeline.invoices.recurring.due import due_periods
 from qbsf_pipeline.invoices.recurring.periods import months_later
 from qbsf_pipeline_tests.invoices.contracts import CONTRACT, ENDS, STARTS, Contracted, deal_id
-from qbsf_pipeline_tests.invoices.records import codes, invoice, operations, outcomes, record_id, rules
+from qbsf_pipeline_tests.invoices.records import codes, invoice, invoice_key, ledger_line, operations, outcomes, record_id, rules
 from qbsf_pipeline_tests.invoices.recurring.deals import RULES, TERMS, schedule, sold
 
 DAY_ONE, DAY_TWO = date(2026, 11, 20), date(2026, 12, 20)
@@ -91,7 +91,9 @@ def test_an_amendment_that_is_not_won_any_more_is_taken_off_again_by_a_question(
     company.answer(DAY_ONE)
     company.deal(2).update(change)
     (row,) = company.questions(DAY_TWO)
-    assert row["reason"].startswith("Without the amendments of its contract, of which none is won any more: The schedule changes")
+    assert row["reason"].startswith(
+        "Without amendments of its contract, which are not won any more or billed otherwise: The schedule changes"
+    )
     assert row["amount"] == Decimal("-900.00")
     company.answer(DAY_TWO)
     for place in range(1, 13):
@@ -428,6 +430,14 @@ def test_switched_off_schedules_leave_a_renewal_to_be_asked_and_billed_once() ->
     company.answer(DAY_ONE)
     assert company.day(DAY_ONE) == ["Deal 2 (period 1 of 1): 1200.00"]
     assert company.day(DAY_TWO) == []
+
+
+def test_a_renewal_whose_plain_invoice_is_on_its_way_is_not_asked_about() -> None:
+    company = renewing(monthly=False)
+    company.world.ledger.append(ledger_line(invoice_key(2), "sending", opportunity_id=deal_id(2)))
+    plan = company.plan(DAY_ONE)
+    assert "change_schedule" not in operations(plan)
+    assert outcomes(plan)["Deal 2"] == "in_progress"
 
 
 def test_a_renewal_that_was_billed_before_is_not_asked_about() -> None:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from qbsf_pipeline.sandbox.salesforce.records import Org
 
 _CENT = Decimal("0.01")
-_NUMBERED = {
+#: What numbers itself: the field, and how the number is written.
+NUMBERED = {
     QUOTE: ("Name", "Q-{:05d}"),
     QUOTE_LINE: ("Name", "QL-{:07d}"),
     SUBSCRIPTION: ("Name", "SUB-{:07d}"),
@@ -27,7 +28,7 @@ _NUMBERED = {
 def complete(org: Org, type_name: str, doc: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """A quote, quote line, subscription or contract with its number and what follows from its own fields. What a raw record gives
     stays."""
-    name, pattern = _NUMBERED.get(type_name, ("", ""))
+    name, pattern = NUMBERED.get(type_name, ("", ""))
     if name and not doc.get(name):
         doc[name] = pattern.format(org.store.next_number(f"salesforce.{type_name}.name"))
     if type_name != QUOTE_LINE:
