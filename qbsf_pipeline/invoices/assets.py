@@ -38,7 +38,7 @@ from qbsf_pipeline.state.outbox import Message
 from qbsf_pipeline.state.reviews import ReviewCase
 from qbsf_pipeline.steps import step, tell_back
 from qbsf_pipeline.warehouse.assets import table_key
-from qbsf_pipeline.warehouse.connection import read_table, replace_rows
+from qbsf_pipeline.warehouse.connection import ensure_table, read_table, replace_rows
 from qbsf_pipeline.warehouse.raw import WATERMARKS, upsert_rows
 
 #: What the plan step writes.
@@ -360,6 +360,8 @@ def _push(opened: Doors) -> PushOutcome:
         numbers = read_table(connection, quickbooks.INVOICE, ["doc_number"]).get_column("doc_number").to_list()
         preferences = read_table(connection, quickbooks.PREFERENCES, ["book_close_date", "extracted_at"])
         planned = dict(read_table(connection, PLAN, ["key", "payload"]).iter_rows())
+        # A push by hand may come before the first plan of this version.
+        ensure_table(connection, DEALS)
         deals = read_table(connection, DEALS, ["opportunity_id", "amount", "billed_with"])
         watermarks = read_table(connection, WATERMARKS, ["table_name", "read_until"])
     amounts = dict(deals.select("opportunity_id", "amount").drop_nulls().iter_rows())
