@@ -14,7 +14,7 @@ from qbsf_pipeline.invoices.new_records import NewRecords
 from qbsf_pipeline.invoices.period_bills import PeriodAdoption, is_still_to_be_mailed
 from qbsf_pipeline.invoices.rows import placed, plan_row
 from qbsf_pipeline.invoices.schedule_tables import change_body
-from qbsf_pipeline.invoices.schedules import Question, plan_id_of
+from qbsf_pipeline.invoices.scheduled import Question, plan_id_of
 from qbsf_pipeline.invoices.sound_deals import Findings, SoundDeal, deal_name
 from qbsf_pipeline.money import format_amount
 

@@ -174,6 +174,9 @@ def amended(
     if reasons:
         return tuple(dict.fromkeys(reasons))
     periods = [replace(period, lines=(*period.lines, *added.get(period.number, ()))) for period in base.periods]
+    below = [period for period in periods if period.number in added and period.kind == "period" and period.amount < 0]
+    if below:
+        return tuple(refusals.amendment_below_zero(period.span.starts, period.amount, base.currency) for period in below)
     number = base.next_number
     for day, fees in sorted(once.items()):
         place = next((place for place, one in enumerate(periods) if one.kind == "once" and one.span == Span(day, day)), None)
@@ -219,7 +222,10 @@ class _Comparison:
             if match is not None:
                 begins.append(replace(match, number=period.number))
         for period in wanted.values():
-            if self._is_billed_in_part(period, unmatched):
+            if period.kind == "difference":
+                # Of a deal that is nothing but a difference: what of it was billed is taken off.
+                self._owe(None, period)
+            elif self._is_billed_in_part(period, unmatched):
                 self._owe(None, period)
                 self._due_on = max(self._due_on, period.due_on)
             else:

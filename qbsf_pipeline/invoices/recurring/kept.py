@@ -53,6 +53,7 @@ class _Document:
     why: str
     lines: tuple[DealLine, ...]
     periods: tuple[_Period, ...]
+    amendments: tuple[str, ...] = ()
 
 
 _DOCUMENT = TypeAdapter(_Document)
@@ -92,8 +93,10 @@ def written(schedule: BillingSchedule) -> str:
         schedule.why,
         tuple(places),
         periods,
+        schedule.amendments,
     )
-    return _DOCUMENT.dump_json(document).decode("utf-8")
+    # Without amendments the text is what it was before there were any: an agreement that is said again stays the same.
+    return _DOCUMENT.dump_json(document, exclude_defaults=True).decode("utf-8")
 
 
 def read(text: str) -> BillingSchedule:
@@ -133,4 +136,5 @@ def read(text: str) -> BillingSchedule:
         next_number=document.next_number,
         status=document.status,
         why=document.why,
+        amendments=document.amendments,
     )
