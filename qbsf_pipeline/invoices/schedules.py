@@ -28,9 +28,7 @@ from qbsf_pipeline.invoices.recurring.terms import DealTerms
 from qbsf_pipeline.invoices.validation import Reason
 from qbsf_pipeline.money import format_amount, to_json
 from qbsf_pipeline.settings import Rules
-from qbsf_pipeline.state.billing_schedules import AgreedSchedule
-
-_BY_RULES = "rules"
+from qbsf_pipeline.state.billing_schedules import BY_RULES, AgreedSchedule
 
 
 @dataclass(frozen=True)
@@ -245,7 +243,7 @@ class Schedules:
         agreement = None
         if proposal.kind != "none":
             text = kept.written(proposal.schedule)
-            agreed = replace(newest, version=newest.version + 1, schedule=text, sentence=proposal.sentence, agreed_by=_BY_RULES)
+            agreed = replace(newest, version=newest.version + 1, schedule=text, sentence=proposal.sentence, agreed_by=BY_RULES)
             agreement = Agreement(agreed, deal, told=True)
         due = due_periods(proposal.schedule, billed.days, self._today, self._rules, newest.missed)
         rows = self._rows(deal, proposal.schedule, billed, due, versions, agreement)
@@ -260,7 +258,7 @@ class Schedules:
         if reasons:
             return Scheduled(wanted, tuple(reasons), placed=billed.invoices)
         agreed = AgreedSchedule(
-            deal["id"], self._history.generation(deal["id"]), 1, kept.written(wanted), (), wanted.summary, _BY_RULES
+            deal["id"], self._history.generation(deal["id"]), 1, kept.written(wanted), (), wanted.summary, BY_RULES
         )
         due = due_periods(wanted, billed.days, self._today, self._rules)
         agreement = Agreement(agreed, deal)
@@ -321,7 +319,7 @@ class Schedules:
                 newest, version=newest.version + 1, schedule=kept.written(proposal.schedule), sentence=proposal.sentence
             )
             if not billed.days:
-                agreement, schedule = Agreement(replace(agreed, agreed_by=_BY_RULES), deal), proposal.schedule
+                agreement, schedule = Agreement(replace(agreed, agreed_by=BY_RULES), deal), proposal.schedule
                 newest = agreement.agreed
             else:
                 question = self._asked(agreed, newest.version, before, proposal)
