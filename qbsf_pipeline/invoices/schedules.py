@@ -28,9 +28,8 @@ from qbsf_pipeline.invoices.scheduled import Agreement, InSchedule, Question, Sc
 from qbsf_pipeline.invoices.validation import Reason
 from qbsf_pipeline.money import format_amount, to_json
 from qbsf_pipeline.settings import Rules
-from qbsf_pipeline.state.billing_schedules import AgreedSchedule
+from qbsf_pipeline.state.billing_schedules import BY_RULES, AgreedSchedule
 
-_BY_RULES = "rules"
 _WAITS = "It waits for a person: qbsf plan shows what would be billed."
 
 
@@ -198,7 +197,7 @@ class Schedules:
         agreement = None
         if proposal.kind != "none":
             text = kept.written(proposal.schedule)
-            agreed = replace(newest, version=newest.version + 1, schedule=text, sentence=proposal.sentence, agreed_by=_BY_RULES)
+            agreed = replace(newest, version=newest.version + 1, schedule=text, sentence=proposal.sentence, agreed_by=BY_RULES)
             agreement = Agreement(agreed, deal, told=True)
         due = due_periods(proposal.schedule, billed.days, self._today, self._rules, newest.missed)
         rows = self._billed.rows(deal, proposal.schedule, billed, due, versions, agreement)
@@ -225,7 +224,7 @@ class Schedules:
         if reasons:
             return Scheduled(wanted, tuple(reasons), placed=billed.invoices)
         agreed = AgreedSchedule(
-            deal["id"], self._history.generation(deal["id"]), 1, kept.written(wanted), (), wanted.summary, _BY_RULES
+            deal["id"], self._history.generation(deal["id"]), 1, kept.written(wanted), (), wanted.summary, BY_RULES
         )
         due = due_periods(wanted, billed.days, self._today, self._rules)
         if approve is not None and not billed.days:
@@ -340,7 +339,7 @@ class Schedules:
                 newest, version=newest.version + 1, schedule=kept.written(proposal.schedule), sentence=proposal.sentence
             )
             if not billed.days and follows and not (before.amendments or wanted.amendments):
-                agreement, schedule = Agreement(replace(agreed, agreed_by=_BY_RULES), deal), proposal.schedule
+                agreement, schedule = Agreement(replace(agreed, agreed_by=BY_RULES), deal), proposal.schedule
                 newest = agreement.agreed
             else:
                 agreed = replace(agreed, sentence=_with_amendments(proposal.sentence, before, laid))
