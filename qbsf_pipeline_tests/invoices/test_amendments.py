@@ -18,7 +18,7 @@ from qbsf_pipeline.invoices.recurring import kept
 from qbsf_pipeline.invoices.recurring.amending import amend
 from qbsf_pipeline.invoices.recurring.due import due_periods
 from qbsf_pipeline.invoices.recurring.periods import months_later
-from qbsf_pipeline_tests.invoices.contracts import CONTRACT, ENDS, STARTS, Contracted, deal_id
+from qbsf_pipeline_tests.invoices.contracts import CONTRACT, ENDS, MONTHLY, STARTS, Contracted, deal_id
 from qbsf_pipeline_tests.invoices.records import codes, invoice, invoice_key, ledger_line, operations, outcomes, record_id, rules
 from qbsf_pipeline_tests.invoices.recurring.deals import RULES, TERMS, schedule, sold
 
@@ -242,6 +242,23 @@ def test_a_difference_that_changed_after_it_was_billed_is_one_more_question() ->
     assert company.day(DAY_TWO, credit=True) == ["Deal 2 (credit): -200.00"]
     assert company.total == Decimal("1900.00")
     assert company.questions(date(2027, 3, 1)) == company.day(date(2027, 3, 1), credit=True) == []
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+@pytest.mark.parametrize("total", ["900.00", "-300.00"])
+def test_what_an_amendment_billed_itself_is_not_laid_over_a_schedule_that_comes_later(total: str, remembered: bool) -> None:
+    company = Contracted(monthly=False)
+    company.deal(1)["contract_url"] = None
+    company.amend(2, total)
+    company.answer(DAY_ONE)
+    assert len(company.day(DAY_ONE, credit=True)) == 1
+    if not remembered:
+        company.forget()
+    company.deal(1).update(MONTHLY, contract_url="https://contracts.example/1")
+    for place in range(13):
+        company.day(month(place), credit=True)
+    assert company.questions(ENDS) == []
+    assert company.total == Decimal("1200.00") + Decimal(total)
 
 
 def test_the_difference_below_zero_of_a_plain_deal_is_a_credit_memo_that_a_person_approves() -> None:
