@@ -96,6 +96,12 @@ class KeptEventLog(SqliteEventLogStorage):
             self._tables.add(table_name)
         return table_name in self._tables
 
+    def has_secondary_index(self, name: str) -> bool:
+        """Whether a migration of the data was done; it is never undone. Every question about an asset asks this first."""
+        if name not in self._tables and super().has_secondary_index(name):
+            self._tables.add(name)
+        return name in self._tables
+
     def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
         if column_name not in self._tables and super()._has_asset_key_col_on_connection(conn, column_name):
             self._tables.add(column_name)
