@@ -166,11 +166,11 @@ class KeptEventLog(SqliteEventLogStorage):
         with self._connect(INDEX_SHARD_NAME) as connection:
             ids = _inserted(connection, [row for _, row in mirrored])
             numbered = [(entry, number) for (entry, _), number in zip(mirrored, ids, strict=True)]
-            for kind, group in groupby(numbered, key=lambda one: one[0].dagster_event_type):
+            for kind, together in groupby(numbered, key=lambda one: one[0].dagster_event_type):
                 if kind in ASSET_EVENTS:
-                    self._write_of_assets(connection, list(group))
+                    self._write_of_assets(connection, list(together))
                 elif kind in ASSET_CHECK_EVENTS:
-                    for entry, number in group:
+                    for entry, number in together:
                         self.store_asset_check_event(entry, number)
 
     def _write_of_assets(self, connection: Connection, numbered: Sequence[tuple[dg.EventLogEntry, int]]) -> None:
@@ -181,11 +181,11 @@ class KeptEventLog(SqliteEventLogStorage):
         keys = [entry.get_dagster_event().asset_key for entry in entries]
         if all(said) and self._has_asset_key_index_cols_on_connection(connection):
             rows = [{_OF_ASSET: key and key.to_string(), **values} for key, values in zip(keys, said, strict=True)]
-            together = connection.execute(_UPDATE_ASSET, rows).rowcount == len(rows)
+            known = connection.execute(_UPDATE_ASSET, rows).rowcount == len(rows)
         else:
-            together = False
+            known = False
         for (entry, number), key in zip(numbered, keys, strict=True):
-            if not together:  # an asset is there for the first time
+            if not known:  # one of them is there for the first time
                 self._store_asset_event(connection, entry, number)
             if key is not None:
                 self._note(key, entry, number)
@@ -193,10 +193,17 @@ class KeptEventLog(SqliteEventLogStorage):
     def _note(self, key: dg.AssetKey, entry: dg.EventLogEntry, number: int) -> None:
         """Bring what is known of an asset in step with an event that was written."""
         known = self._records.pop(key, None)
-        if known is not None and entry.dagster_event_type is dg.DagsterEventType.ASSET_MATERIALIZATION:
+        if known is None:
+            return
+        of_asset = known.asset_entry
+        if entry.dagster_event_type is dg.DagsterEventType.ASSET_MATERIALIZATION:
             last = dg.EventLogRecord(storage_id=number, event_log_entry=entry)
-            of_asset = replace(known.asset_entry, last_materialization_record=last, last_run_id=entry.run_id)
-            self._records[key] = replace(known, asset_entry=of_asset)
+            of_asset = replace(of_asset, last_materialization_record=last, last_run_id=entry.run_id)
+        elif entry.dagster_event_type is dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED:
+            of_asset = replace(of_asset, last_run_id=entry.run_id)
+        else:
+            return  # it is read again
+        self._records[key] = replace(known, asset_entry=of_asset)
 
     def _engine(self, shard: str) -> Engine:
         engine = self._engines.get(shard)
