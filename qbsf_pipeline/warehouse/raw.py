@@ -182,8 +182,11 @@ def write_pulls(warehouse: Warehouse, pulled: Sequence[PulledTable], rules: Pull
 
 
 def upsert_rows(connection: duckdb.DuckDBPyConnection, table: TableSchema, frame: pl.DataFrame) -> None:
-    """Put rows that a write has just returned into a raw table, so that nothing is read again; watermarks stay."""
+    """Put rows into a table, in place of those of the same key; watermarks stay. So what a write has just returned is not read
+    again."""
     ensure_table(connection, table)
+    if frame.is_empty():
+        return
     frame = frame.unique(subset=list(table.key), keep="last", maintain_order=True)
     connection.register("upserted_keys", rows_once(frame.select(table.key[0])))
     connection.execute(
