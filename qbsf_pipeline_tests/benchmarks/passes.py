@@ -22,6 +22,10 @@ max_invoices = 1000000
 max_amount = { USD = 1000000000000 }
 max_new_customers = 1000000
 max_new_customers_share = 1.0
+max_customer_changes = 1000000
+max_deal_changes = 1000000
+max_reminders = 1000000
+max_tasks = 1000000
 """
 HALF_AN_HOUR = 1800.0
 _WRITES = ("batch", "create", "update", "delete", "send", "void")
