@@ -63,6 +63,10 @@ class Schedules:
         """Whether a schedule of the deal is kept."""
         return opportunity_id in self._versions
 
+    def versions(self) -> list[AgreedSchedule]:
+        """Every agreement on every deal as it is billed now, the newest of a deal last."""
+        return [version for versions in self._versions.values() for version in versions]
+
     def is_billed_by_period(self, deal: Mapping[str, Any]) -> bool:
         """Whether every sign of an invoice of the deal is one of a period: then its schedule is found again by them.
 
@@ -142,6 +146,46 @@ class Schedules:
         """Whether a schedule of the deal is kept, or invoices or credit memos tell of one: it stays as it is."""
         notes = self._history.memo_notes(deal["id"])
         return self.is_agreed(deal["id"]) or self.is_billed_by_period(deal) or bool(notes)
+
+    def on_hold(self, deal: Mapping[str, Any]) -> Scheduled | None:
+        """What becomes of the kept schedule of a won deal whose billing is on hold; ``None`` without one.
+
+        What is due is held at once. That the schedule rests is asked once something was billed; it goes on, by another question,
+        when the deal is not on hold any more.
+
+        Args:
+            deal: row of ``salesforce.opportunity``: id, name, account_id.
+        """
+        versions = self._versions.get(deal["id"])
+        if versions is None:
+            return None
+        newest = versions[-1]
+        try:
+            before = kept.read(newest.schedule)
+        except kept.UnreadableScheduleError as error:
+            return Scheduled(None, (refusals.schedule_unreadable(str(error)),))
+        billed = self._billed.of(deal["id"], before)
+        proposal = stop(before, frozenset(billed.days), "on_hold", self._today)
+        question = None
+        left = any(one.number not in billed.days and one.amount > 0 for one in before.periods)
+        if proposal.kind != "none" and billed.days and left and not billed.reasons:
+            agreed = replace(
+                newest, version=newest.version + 1, schedule=kept.written(proposal.schedule), sentence=proposal.sentence
+            )
+            question = self._asked(agreed, newest.version, before, proposal)
+        due = due_periods(before, billed.days, self._today, self._rules, newest.missed)
+        everything = frozenset(one.number for one in before.periods)
+        rows = _held(self._billed.rows(deal, before, billed, due, versions, None), everything, "The deal's billing is on hold.")
+        laid = _agreed_in(before)
+        return Scheduled(before, billed.reasons, placed=billed.invoices, question=question, rows=rows, amendments=laid)
+
+    def holds(self, opportunity_id: str, amendment_id: str) -> bool:
+        """Whether the kept schedule of a deal has the difference of that amendment."""
+        versions = self._versions.get(opportunity_id)
+        try:
+            return versions is not None and amendment_id in kept.read(versions[-1].schedule).amendments
+        except kept.UnreadableScheduleError:
+            return False
 
     def stopped(self, deal: Mapping[str, Any]) -> Scheduled | None:
         """What becomes of the kept schedule of a deal that is not won, or deleted; ``None`` without one.
@@ -252,7 +296,7 @@ class Schedules:
         due_now = {one.period.number for one in due.bill}
         rows = self._billed.rows(deal, before, billed, due, versions, None)
         shown = _held(rows, due_now, " ".join(reason.text for reason in reasons))
-        return Scheduled(None, (*reasons, *billed.reasons), placed=billed.invoices, rows=shown)
+        return Scheduled(None, (*reasons, *billed.reasons), placed=billed.invoices, rows=shown, amendments=_agreed_in(before))
 
     def missing(self, known: Collection[str]) -> list[str]:
         """Deals with a schedule that bills, which Salesforce does not show.
@@ -295,7 +339,7 @@ class Schedules:
         if stored and stored not in billed.invoices.values():
             reasons = (*reasons, refusals.holds_other_invoice(stored))
         if reasons:
-            return Scheduled(before, reasons, placed=billed.invoices)
+            return Scheduled(before, reasons, placed=billed.invoices, amendments=_agreed_in(before))
         proposal = amend(before, frozenset(billed.days), wanted, self._today)
         agreement, question, schedule = None, None, before
         held: frozenset[int] = frozenset()
@@ -308,7 +352,10 @@ class Schedules:
                 agreement, schedule = Agreement(replace(agreed, agreed_by=_BY_RULES), deal), proposal.schedule
                 newest = agreement.agreed
             else:
-                question = self._asked(agreed, newest.version, before, proposal, laid)
+                told = f"With the amendments of its contract, {', '.join(laid.words)}: " if laid.words else ""
+                if before.amendments and not laid.words:
+                    told = "Without amendments of its contract, which are not won any more or billed otherwise: "
+                question = self._asked(agreed, newest.version, before, proposal, told)
                 rejected = self._decisions.get(plan_id_of(question.key)) == "rejected"
                 if not rejected:
                     held = frozenset(one.number for one in proposal.ends)
@@ -323,15 +370,15 @@ class Schedules:
         return Scheduled(schedule, (), bill, credits, billed.invoices, agreement, question, rows, amendments)
 
     def _asked(
-        self, agreed: AgreedSchedule, version: int, before: BillingSchedule, proposal: Proposal, laid: LaidOver
+        self, agreed: AgreedSchedule, version: int, before: BillingSchedule, proposal: Proposal, told: str = ""
     ) -> Question:
-        """A change as a question."""
+        """A change as a question.
+
+        Args:
+            told: what a person reads first.
+        """
         content = _content(proposal.schedule, frozenset(one.number for one in before.periods))
-        sentence = proposal.sentence
-        if laid.words:
-            sentence = f"With the amendments of its contract, {', '.join(laid.words)}: {sentence}"
-        elif before.amendments:
-            sentence = f"Without amendments of its contract, which are not won any more or billed otherwise: {sentence}"
+        sentence = f"{told}{proposal.sentence}"
         return Question(
             key=question_key(agreed, f"{version}:{digest_of(repr((proposal.kind, proposal.schedule.status, content)))}"),
             agreed=replace(agreed, sentence=sentence),
@@ -375,6 +422,10 @@ def _content(schedule: BillingSchedule, known: Collection[int]) -> list[tuple[ob
         )
         for one in schedule.periods
     ]
+
+
+def _agreed_in(schedule: BillingSchedule) -> dict[str, InSchedule]:
+    return dict.fromkeys(schedule.amendments, "agreed")
 
 
 def _has_periods(agreed: AgreedSchedule) -> bool:
