@@ -13,6 +13,7 @@ import typer
 
 from qbsf_pipeline.aging import tables as aging
 from qbsf_pipeline.cli.flow_tables import chosen, refusals
+from qbsf_pipeline.cli.loading import loading
 from qbsf_pipeline.cli.options import AsOf, Flows, Full, Json, day
 from qbsf_pipeline.cli.output import complain, print_json, progress_shown, say, table
 from qbsf_pipeline.cli.services import services_for
@@ -72,6 +73,7 @@ class PassReport:
     month_end: list[dict[str, Any]] = field(default_factory=list)
     credit_memos: list[dict[str, Any]] = field(default_factory=list)
     questions: list[dict[str, Any]] = field(default_factory=list)
+    schedules_changed: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def changed_anything(self) -> bool:
@@ -80,6 +82,7 @@ class PassReport:
         return bool(
             self.invoices
             or self.credit_memos
+            or self.schedules_changed
             or customers["created"]
             or customers["changed"]
             or customers["written_back"]
@@ -129,8 +132,9 @@ def run_and_report(
     """
     begun = datetime.now(UTC)
     with progress_shown(quiet):
-        from qbsf_pipeline.cli.month_end import run_month_end  # Dagster takes seconds to import: say something first
-        from qbsf_pipeline.cli.passes import PassResult, run_pass
+        with loading():
+            from qbsf_pipeline.cli.month_end import run_month_end  # Dagster takes a second to import: say something first
+            from qbsf_pipeline.cli.passes import PassResult, run_pass
 
         flows = [name for name in only if name != RECONCILIATION]
         passes = bool(flows) or not only
@@ -313,6 +317,11 @@ def gather(
         month_end=_month_end(settings, state, begun),
         credit_memos=credit_memos,
         questions=questions,
+        schedules_changed=[
+            {"deal": entry.label, "what": entry.reason, "opportunity_id": entry.opportunity_id}
+            for entry in done
+            if entry.operation == "change_schedule"
+        ],
         steps=[{"step": name, "seconds": round(seconds, 2)} for name, seconds in steps],
         api_calls=calls,
         undelivered=state.outbox.reasons(),
@@ -374,6 +383,11 @@ def show(report: PassReport, settings: Settings) -> None:
             for one in report.invoices
         ),
         right=("Amount",),
+    )
+    table(
+        "Billing schedules changed, as approved",
+        ("Deal", "What"),
+        ((one["deal"], one["what"]) for one in report.schedules_changed),
     )
     table(
         "Credit memos created: apply each to an open invoice in QuickBooks, or pay it back",

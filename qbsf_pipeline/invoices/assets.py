@@ -17,12 +17,13 @@ from qbsf_pipeline.flows.approval import ALWAYS_ASKED
 from qbsf_pipeline.flows.plan_assets import PlanConfig, plan_spec
 from qbsf_pipeline.flows.plans import company_zone, kept_keys
 from qbsf_pipeline.flows.problems import entries_to_tell, record_link, tell_problems
-from qbsf_pipeline.flows.writing import Pending, Pushing, pending_asset, plan_results, pushed_asset
+from qbsf_pipeline.flows.writing import Pending, Pushing, pending_asset, plan_results, push_lock, pushed_asset
 from qbsf_pipeline.invoices.inputs import InvoiceInputs, PlanParameters
 from qbsf_pipeline.invoices.plan import plan_invoices
 from qbsf_pipeline.invoices.push import PushContext, PushOutcome, push
 from qbsf_pipeline.invoices.recurring.tables import BILLING_SCHEDULE_LINES, BILLING_SCHEDULES
 from qbsf_pipeline.invoices.references import DocumentNumbers, highest_number
+from qbsf_pipeline.invoices.schedule_changes import change_schedules
 from qbsf_pipeline.invoices.schedule_messages import question_messages, stopped_messages
 from qbsf_pipeline.invoices.schedule_tables import SCHEDULE_AGREEMENTS, agreed_schedules
 from qbsf_pipeline.invoices.tables import DEALS, FLOW, GENERATIONS, INVOICE_LINKS, LEDGER, NOTES, PLAN, REFUSALS
@@ -36,6 +37,7 @@ from qbsf_pipeline.salesforce import objects as salesforce
 from qbsf_pipeline.salesforce.quotes_and_schedules import CPQ_QUOTE, CPQ_QUOTE_LINE, CPQ_SUBSCRIPTION, REVENUE_SCHEDULE
 from qbsf_pipeline.state.outbox import Message
 from qbsf_pipeline.state.reviews import ReviewCase
+from qbsf_pipeline.state.transactions import StateBusy
 from qbsf_pipeline.steps import step, tell_back
 from qbsf_pipeline.warehouse.assets import table_key
 from qbsf_pipeline.warehouse.connection import ensure_table, read_table, replace_rows
@@ -102,6 +104,7 @@ def invoice_plan(
     """Decide, for every won deal, whether and how it is invoiced."""
     opened = doors.open(warehouse)
     with step(opened, FLOW, "plan", context.run_id) as report:
+        _change_schedules(opened)
         inputs = _inputs(opened)
         zone = company_zone(inputs.company_info, inputs.organization)
         today = date.fromisoformat(config.as_of) if config.as_of else opened.now().astimezone(zone).date()
@@ -124,6 +127,21 @@ def invoice_plan(
         outcomes = dict(plan.deals.get_column("outcome").value_counts().iter_rows())
         report.counts = {"won deals": plan.deals.height, "writes": plan.writes.height, **outcomes}
     yield from plan_results((table for table, _ in tables), {table.name: frame for table, frame in tables}, "schedule")
+
+
+def _change_schedules(opened: Doors) -> None:
+    """Keep what a person approved of schedules since the last push, so that this plan bills by it already."""
+    mode = opened.settings.mode
+    if not mode.writes:
+        return
+    try:
+        with opened.state.exclusive(push_lock(FLOW), 0):
+            changed = change_schedules(opened.state, mode, None, opened.now, [])
+    except StateBusy:
+        # A push is under way, and does it.
+        return
+    if changed:
+        progress(f"{len(changed)} billing schedules changed as approved")
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,8 @@ from qbsf_pipeline.invoices.scheduled import Agreement, InSchedule, Question, Sc
 from qbsf_pipeline.invoices.validation import Reason
 from qbsf_pipeline.money import format_amount, to_json
 from qbsf_pipeline.settings import Rules
-from qbsf_pipeline.state.billing_schedules import AgreedSchedule
+from qbsf_pipeline.state.billing_schedules import BY_RULES, AgreedSchedule
 
-_BY_RULES = "rules"
 _WAITS = "It waits for a person: qbsf plan shows what would be billed."
 
 
@@ -172,7 +171,7 @@ class Schedules:
             agreed = replace(
                 newest, version=newest.version + 1, schedule=kept.written(proposal.schedule), sentence=proposal.sentence
             )
-            question = self._asked(agreed, newest.version, before, proposal)
+            question = _asked(agreed, newest.version, before, proposal, proposal.schedule)
         due = due_periods(before, billed.days, self._today, self._rules, newest.missed)
         everything = frozenset(one.number for one in before.periods)
         rows = _held(self._billed.rows(deal, before, billed, due, versions, None), everything, "The deal's billing is on hold.")
@@ -207,7 +206,7 @@ class Schedules:
         agreement = None
         if proposal.kind != "none":
             text = kept.written(proposal.schedule)
-            agreed = replace(newest, version=newest.version + 1, schedule=text, sentence=proposal.sentence, agreed_by=_BY_RULES)
+            agreed = replace(newest, version=newest.version + 1, schedule=text, sentence=proposal.sentence, agreed_by=BY_RULES)
             agreement = Agreement(agreed, deal, told=True)
         due = due_periods(proposal.schedule, billed.days, self._today, self._rules, newest.missed)
         rows = self._billed.rows(deal, proposal.schedule, billed, due, versions, agreement)
@@ -234,7 +233,7 @@ class Schedules:
         if reasons:
             return Scheduled(wanted, tuple(reasons), placed=billed.invoices)
         agreed = AgreedSchedule(
-            deal["id"], self._history.generation(deal["id"]), 1, kept.written(wanted), (), wanted.summary, _BY_RULES
+            deal["id"], self._history.generation(deal["id"]), 1, kept.written(wanted), (), wanted.summary, BY_RULES
         )
         due = due_periods(wanted, billed.days, self._today, self._rules)
         if approve is not None and not billed.days:
@@ -254,7 +253,7 @@ class Schedules:
             amount = format_amount(sum_of(one.amount for one in due_now), wanted.currency).strip()
             sentence = f"{sentence} {amount} of it is due now."
         agreed = replace(agreed, missed=tuple(sorted(one.number for one in due_now)), sentence=sentence)
-        key = question_key(agreed, f"0:{digest_of(repr((wanted.source, _content(wanted, frozenset()))))}")
+        key = question_key(agreed, f"0:{digest_of(repr((wanted.source, _content(wanted))))}")
         question = Question(key, agreed, sentence, wanted.total, wanted.currency)
         rejected = self._decisions.get(plan_id_of(key)) == "rejected"
         rows = self._billed.rows(deal, wanted, Billed({}, {}, ()), due, [agreed], None)
@@ -349,13 +348,11 @@ class Schedules:
                 newest, version=newest.version + 1, schedule=kept.written(proposal.schedule), sentence=proposal.sentence
             )
             if not billed.days and follows and not (before.amendments or wanted.amendments):
-                agreement, schedule = Agreement(replace(agreed, agreed_by=_BY_RULES), deal), proposal.schedule
+                agreement, schedule = Agreement(replace(agreed, agreed_by=BY_RULES), deal), proposal.schedule
                 newest = agreement.agreed
             else:
-                told = f"With the amendments of its contract, {', '.join(laid.words)}: " if laid.words else ""
-                if before.amendments and not laid.words:
-                    told = "Without amendments of its contract, which are not won any more or billed otherwise: "
-                question = self._asked(agreed, newest.version, before, proposal, told)
+                agreed = replace(agreed, sentence=_with_amendments(proposal.sentence, before, laid))
+                question = _asked(agreed, newest.version, before, proposal, wanted)
                 rejected = self._decisions.get(plan_id_of(question.key)) == "rejected"
                 if not rejected:
                     held = frozenset(one.number for one in proposal.ends)
@@ -368,24 +365,6 @@ class Schedules:
         rows = _held(rows, held, "A change of the deal waits for a person.")
         credits = tuple(one for one in due.credits if one.number not in held)
         return Scheduled(schedule, (), bill, credits, billed.invoices, agreement, question, rows, amendments)
-
-    def _asked(
-        self, agreed: AgreedSchedule, version: int, before: BillingSchedule, proposal: Proposal, told: str = ""
-    ) -> Question:
-        """A change as a question.
-
-        Args:
-            told: what a person reads first.
-        """
-        content = _content(proposal.schedule, frozenset(one.number for one in before.periods))
-        sentence = f"{told}{proposal.sentence}"
-        return Question(
-            key=question_key(agreed, f"{version}:{digest_of(repr((proposal.kind, proposal.schedule.status, content)))}"),
-            agreed=replace(agreed, sentence=sentence),
-            sentence=sentence,
-            amount=sum_of([proposal.schedule.total, -before.total]),
-            currency=before.currency,
-        )
 
     def _missed(self, newest: AgreedSchedule, schedule: BillingSchedule, due: DuePeriods) -> Question | None:
         if not due.ask:
@@ -406,18 +385,41 @@ class Schedules:
         )
 
 
-def _content(schedule: BillingSchedule, known: Collection[int]) -> list[tuple[object, ...]]:
-    """What is asked of a schedule. A difference falls due on the day of the answer, so its day is no part of what is asked.
+def _asked(
+    agreed: AgreedSchedule, version: int, before: BillingSchedule, proposal: Proposal, wanted: BillingSchedule
+) -> Question:
+    """A change as a question: the same one as long as the deal asks for the same, whatever is billed meanwhile, so that what a
+    person rejected stays rejected.
 
     Args:
-        known: numbers of periods that there were before.
+        wanted: what the deal asks for.
     """
+    content = (wanted.status, wanted.currency, _content(wanted))
+    return Question(
+        key=question_key(agreed, f"{version}:{digest_of(repr(content))}"),
+        agreed=agreed,
+        sentence=agreed.sentence,
+        amount=sum_of([proposal.schedule.total, -before.total]),
+        currency=before.currency,
+    )
+
+
+def _with_amendments(sentence: str, before: BillingSchedule, laid: LaidOver) -> str:
+    """The sentence of a change, with the amendments that it comes from."""
+    if laid.words:
+        return f"With the amendments of its contract, {', '.join(laid.words)}: {sentence}"
+    if before.amendments:
+        return f"Without amendments of its contract, which are not won any more or billed otherwise: {sentence}"
+    return sentence
+
+
+def _content(schedule: BillingSchedule) -> list[tuple[object, ...]]:
+    """What is asked of a schedule. A difference falls due on the day of the answer, so its day is no part of what is asked."""
     return [
         (
-            one.number,
             one.kind,
             one.span,
-            one.due_on if one.kind != "difference" or one.number in known else None,
+            one.due_on if one.kind != "difference" else None,
             sorted(repr(line.content) for line in one.lines),
         )
         for one in schedule.periods

@@ -345,6 +345,9 @@ WRITTEN_FIELDS: tuple[str, ...] = (
     "account.customer_id",
 )
 
+#: The checkbox that holds the billing of a deal.
+_HOLD = "opportunity.billing_on_hold"
+
 #: Every payment status that may be written (contract.md).
 _PAYMENT_STATUSES = (
     *("Not Invoiced", "Invoiced", "Sent", "Partially Paid", "Paid"),
@@ -709,7 +712,13 @@ def _missing_fields(source: _Source, rules: Rules, description: ObjectDescriptio
                 "in its permission set"
             )
     for key, name in custom.values():
-        if description.field(name) is None:
+        field = description.field(name)
+        if key == _HOLD and field is not None and field.type != "boolean":
+            # What cannot be read counts as empty, and would be billed.
+            problems.append(
+                f"{source.name}.{name} is no checkbox: name one under {_in_rules(key)} in the file of QBSF_CONFIG, or none"
+            )
+        if field is None:
             problems.append(
                 f"{source.name}.{name} does not exist or is not shown to the integration user: create the field, or grant "
                 "read access to it in the permission set, or name another field under "

@@ -85,6 +85,7 @@ def billing_schedule(
         source="+".join(found.sources),
         periods=periods,
         next_number=len(periods),
+        account_id=deal.account_id,
     )
     return Scheduling(schedule)
 
@@ -94,7 +95,7 @@ def single_invoice(deal: DealTerms, lines: Sequence[SoldLine], day: date) -> Bil
     amounts = cent_amounts([sold.line.total for sold in lines])
     once = tuple(once_of(sold, cents, day) for sold, cents in zip(lines, amounts, strict=True))
     period = BillingPeriod(0, "once", Span(day, day), day, once)
-    return BillingSchedule(deal.opportunity_id, deal.currency, None, "deal", (period,), next_number=1)
+    return BillingSchedule(deal.opportunity_id, deal.currency, None, "deal", (period,), next_number=1, account_id=deal.account_id)
 
 
 def own_difference(deal: DealTerms, lines: Sequence[SoldLine], today: date, rules: RecurringRules) -> BillingSchedule:
@@ -116,7 +117,9 @@ def own_difference(deal: DealTerms, lines: Sequence[SoldLine], today: date, rule
     if found:
         span = Span(min(line.span.starts for line in found), max(line.span.ends for line in found))
         periods = (BillingPeriod(0, "difference", span, today, tuple(found)),)
-    return BillingSchedule(deal.opportunity_id, deal.currency, None, "amendment", periods, next_number=1)
+    return BillingSchedule(
+        deal.opportunity_id, deal.currency, None, "amendment", periods, next_number=1, account_id=deal.account_id
+    )
 
 
 def divide(

@@ -54,6 +54,7 @@ class _Document:
     lines: tuple[DealLine, ...]
     periods: tuple[_Period, ...]
     amendments: tuple[str, ...] = ()
+    account_id: str = ""
 
 
 _DOCUMENT = TypeAdapter(_Document)
@@ -94,8 +95,9 @@ def written(schedule: BillingSchedule) -> str:
         tuple(places),
         periods,
         schedule.amendments,
+        schedule.account_id,
     )
-    # Without amendments the text is what it was before there were any: an agreement that is said again stays the same.
+    # What a deal has nothing of is left out: an agreement that is said again by a later version stays the same.
     return _DOCUMENT.dump_json(document, exclude_defaults=True).decode("utf-8")
 
 
@@ -137,4 +139,5 @@ def read(text: str) -> BillingSchedule:
         status=document.status,
         why=document.why,
         amendments=document.amendments,
+        account_id=document.account_id,
     )

@@ -94,6 +94,7 @@ class BillingSchedule:
         status: a paused or cancelled schedule bills nothing.
         why: why it is paused or cancelled, in a sentence.
         amendments: deals that amend the contract, and whose differences are part of it; the oldest first.
+        account_id: who is billed, as agreed; empty where the deal had no account.
     """
 
     opportunity_id: str
@@ -105,6 +106,7 @@ class BillingSchedule:
     status: Status = "active"
     why: str = ""
     amendments: tuple[str, ...] = ()
+    account_id: str = ""
 
     @property
     def total(self) -> Decimal:
