@@ -13,7 +13,7 @@ An amendment that has billed its difference itself goes on to do so, whatever be
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,12 @@ class ContractDeals:
     """The deals that are looked at, and those that made the contracts of some of them."""
 
     def __init__(
-        self, looked: Sequence[SoldDeal], made_by: Contracts | None, deals: Mapping[str, Mapping[str, Any]], schedules: Schedules
+        self,
+        looked: Sequence[SoldDeal],
+        made_by: Contracts | None,
+        deals: Mapping[str, Mapping[str, Any]],
+        schedules: Schedules,
+        on_hold: Collection[str] = (),
     ) -> None:
         """
         Args:
@@ -62,6 +67,7 @@ class ContractDeals:
             made_by: ``None`` where no deal changes a contract.
             deals: rows of ``salesforce.opportunity`` by their short ids: at least those that made a contract.
             schedules: what is kept.
+            on_hold: ids of deals of which nothing new is billed for now: what of them is agreed stays in its schedule.
         """
         self._made_by, self._deals, self._schedules = made_by, deals, schedules
         #: The deals that amend a contract last, so that it is known what becomes of the one that made it; renewals before them.
@@ -71,7 +77,9 @@ class ContractDeals:
             if one.sold.change != "amendment" or one.sold.reasons or schedules.bills_itself(one.deal):
                 continue
             made = self._deal_of(one)
-            if made is not None and made["account_id"] == one.deal["account_id"]:
+            if made is None or made["account_id"] != one.deal["account_id"]:
+                continue
+            if one.deal["id"] not in on_hold or schedules.holds(made["id"], one.deal["id"]):
                 self._amendments[made["id"]].append(one)
 
     def amendments_of(self, opportunity_id: str) -> Sequence[SoldDeal]:
@@ -131,17 +139,17 @@ class ContractDeals:
             )
         if made["account_id"] != deal["account_id"]:
             return Place(reasons=(refusals.amended_account_differs(name),))
+        detail = f"Its difference of {amount} is billed with the deal “{name}”"
+        said = found.amendments.get(deal["id"], "asked")
+        if said == "agreed":
+            return Place(detail=f"{detail}.", billed_with=made["id"])
         if found.reasons:
             return Place(reasons=(refusals.amended_deal_waits(name),))
         if deal["id"] in found.refused:
             return Place(reasons=found.refused[deal["id"]])
-        said = found.amendments.get(deal["id"], "asked")
         if said == "rejected":
             return Place(reasons=(refusals.amendment_rejected(name),))
-        detail = f"Its difference of {amount} is billed with the deal “{name}”"
-        if said == "asked":
-            return Place(detail=f"{detail} once a person approves the change of that deal's schedule.")
-        return Place(detail=f"{detail}.", billed_with=made["id"])
+        return Place(detail=f"{detail} once a person approves the change of that deal's schedule.")
 
     def _deal_of(self, looked: SoldDeal) -> Mapping[str, Any] | None:
         """The one deal that made the contract, where Salesforce shows it."""
@@ -164,4 +172,6 @@ def contract_deals(looked: Sequence[SoldDeal], schedules: Schedules, known: Know
     made_by = Contracts(contract_ids, inputs.cpq_quote, inputs.cpq_quote_line, inputs.cpq_subscription)
     wanted = {short_id(deal) for contract_id in contract_ids for deal in made_by.made_by(contract_id)}
     rows = inputs.opportunity.filter(pl.col("id").str.slice(0, 15).is_in(list(wanted))).drop("record", strict=False)
-    return ContractDeals(looked, made_by, {short_id(row["id"]): row for row in rows.iter_rows(named=True)}, schedules)
+    by_id = {short_id(row["id"]): row for row in rows.iter_rows(named=True)}
+    on_hold = {one.deal["id"] for one in changing if known.is_on_hold(one.deal)}
+    return ContractDeals(looked, made_by, by_id, schedules, on_hold)

@@ -221,6 +221,22 @@ class _Desk:
         else:
             self._put_deal(deal, "planned", f"An invoice over {total} is planned.")
 
+    def _consider_amendment(self, looked: SoldDeal) -> None:
+        """Look at a deal that amends a contract: what it changes is billed with the deal that made that, or by itself."""
+        deal, sold = looked.deal, looked.sold
+        found = self._contracts.place_of(looked, self._scheduled)
+        if self._known.is_on_hold(deal) and found.billed_with is None:
+            self._consider_on_hold(deal)
+            return
+        if found.bills_itself:
+            self._consider_scheduled(deal, sold, self._schedules.difference(deal, sold, looked.terms, found.detail))
+            return
+        self._put_refusals(deal, found.reasons)
+        detail = " ".join(reason.text for reason in found.reasons) or found.detail
+        self._put_deal(deal, "refused" if found.reasons else "amends", detail)
+        if found.billed_with is not None:
+            self.deals[-1] |= {"billed_with": found.billed_with, "difference": looked.difference}
+
     def _consider_on_hold(self, deal: Mapping[str, Any]) -> None:
         """Nothing of the deal is billed: it waits, and of a schedule that was begun a person is asked whether it rests."""
         scheduled = self._schedules.on_hold(deal)
@@ -228,8 +244,8 @@ class _Desk:
         line = self._known.history.ledger(self._known.history.invoice_key(deal["id"]))
         sent = line is not None and line.status == "sending"
         reasons = [] if sent else [reason]
+        self._scheduled[deal["id"]] = scheduled or Scheduled(None, (reason,))
         if scheduled is not None:
-            self._scheduled[deal["id"]] = scheduled
             self._put_schedule(deal, scheduled)
             sent = None in scheduled.placed.values()
             reasons = [*scheduled.reasons, *([] if scheduled.placed else [reason])]
@@ -241,22 +257,6 @@ class _Desk:
         else:
             asked = f"{reason.text} " if scheduled.question is not None else ""
             self._put_deal(deal, "invoiced" if scheduled.is_billed else "scheduled", f"{asked}{scheduled.outlook}")
-
-    def _consider_amendment(self, looked: SoldDeal) -> None:
-        """Look at a deal that amends a contract: what it changes is billed with the deal that made that, or by itself."""
-        deal, sold = looked.deal, looked.sold
-        found = self._contracts.place_of(looked, self._scheduled)
-        if found.bills_itself and self._known.is_on_hold(deal):
-            self._consider_on_hold(deal)
-            return
-        if found.bills_itself:
-            self._consider_scheduled(deal, sold, self._schedules.difference(deal, sold, looked.terms, found.detail))
-            return
-        self._put_refusals(deal, found.reasons)
-        detail = " ".join(reason.text for reason in found.reasons) or found.detail
-        self._put_deal(deal, "refused" if found.reasons else "amends", detail)
-        if found.billed_with is not None:
-            self.deals[-1] |= {"billed_with": found.billed_with, "difference": looked.difference}
 
     def _consider_scheduled(self, deal: Mapping[str, Any], sold: SoldLines, scheduled: Scheduled) -> None:
         """Look at a deal that is billed period by period: every period that is due is an invoice of its own."""

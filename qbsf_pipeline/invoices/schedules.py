@@ -175,7 +175,16 @@ class Schedules:
         due = due_periods(before, billed.days, self._today, self._rules, newest.missed)
         everything = frozenset(one.number for one in before.periods)
         rows = _held(self._billed.rows(deal, before, billed, due, versions, None), everything, "The deal's billing is on hold.")
-        return Scheduled(before, billed.reasons, placed=billed.invoices, question=question, rows=rows)
+        laid = _agreed_in(before)
+        return Scheduled(before, billed.reasons, placed=billed.invoices, question=question, rows=rows, amendments=laid)
+
+    def holds(self, opportunity_id: str, amendment_id: str) -> bool:
+        """Whether the kept schedule of a deal has the difference of that amendment."""
+        versions = self._versions.get(opportunity_id)
+        try:
+            return versions is not None and amendment_id in kept.read(versions[-1].schedule).amendments
+        except kept.UnreadableScheduleError:
+            return False
 
     def stopped(self, deal: Mapping[str, Any]) -> Scheduled | None:
         """What becomes of the kept schedule of a deal that is not won, or deleted; ``None`` without one.
@@ -286,7 +295,7 @@ class Schedules:
         due_now = {one.period.number for one in due.bill}
         rows = self._billed.rows(deal, before, billed, due, versions, None)
         shown = _held(rows, due_now, " ".join(reason.text for reason in reasons))
-        return Scheduled(None, (*reasons, *billed.reasons), placed=billed.invoices, rows=shown)
+        return Scheduled(None, (*reasons, *billed.reasons), placed=billed.invoices, rows=shown, amendments=_agreed_in(before))
 
     def missing(self, known: Collection[str]) -> list[str]:
         """Deals with a schedule that bills, which Salesforce does not show.
@@ -329,7 +338,7 @@ class Schedules:
         if stored and stored not in billed.invoices.values():
             reasons = (*reasons, refusals.holds_other_invoice(stored))
         if reasons:
-            return Scheduled(before, reasons, placed=billed.invoices)
+            return Scheduled(before, reasons, placed=billed.invoices, amendments=_agreed_in(before))
         proposal = amend(before, frozenset(billed.days), wanted, self._today)
         agreement, question, schedule = None, None, before
         held: frozenset[int] = frozenset()
@@ -415,6 +424,10 @@ def _content(schedule: BillingSchedule) -> list[tuple[object, ...]]:
         )
         for one in schedule.periods
     ]
+
+
+def _agreed_in(schedule: BillingSchedule) -> dict[str, InSchedule]:
+    return dict.fromkeys(schedule.amendments, "agreed")
 
 
 def _has_periods(agreed: AgreedSchedule) -> bool:

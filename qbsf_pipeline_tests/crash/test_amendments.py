@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -19,11 +18,10 @@ from qbsf_pipeline_tests.crash.world import Installation, Strike, World
 
 
 @pytest.fixture
-def cpq(world: World) -> Iterator[World]:
-    """The sandbox with Salesforce CPQ."""
-    world.control.salesforce("features", cpq=True)
-    yield world
-    world.control.salesforce("features", cpq=False)
+def cpq(world_alone: World) -> World:
+    """A sandbox with Salesforce CPQ. Its deals are billed by their quotes, which other tests do not know."""
+    world_alone.control.salesforce("features", cpq=True)
+    return world_alone
 
 
 def quoted(world: World, kind: str, starts: date, ends: date, price: str, contract: str | None = None) -> tuple[str, str]:

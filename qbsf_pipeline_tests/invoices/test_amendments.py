@@ -135,6 +135,37 @@ def test_an_amendment_asks_also_before_anything_of_the_deal_is_billed() -> None:
     assert company.day(date(2026, 11, 10)) == ["Deal 1 (period 1 of 12): 100.00"]
 
 
+def test_an_amendment_on_hold_is_not_laid_over_before_it_is_let_go_and_stays_once_it_is_agreed() -> None:
+    held = rules(salesforce={"opportunity": rules().salesforce.opportunity.model_copy(update={"billing_on_hold": "On_Hold__c"})})
+    company = Contracted(with_rules=held)
+    billed_until(company, 1)
+    company.amend(2, "900.00", billing_on_hold=True)
+    plan = company.plan(DAY_TWO)
+    assert company.questions(DAY_TWO) == []
+    assert (outcomes(plan)["Deal 2"], codes(plan)) == ("refused", {"billing_on_hold"})
+    company.deal(2)["billing_on_hold"] = False
+    assert len(company.answer(DAY_TWO)) == 1
+    company.deal(2)["billing_on_hold"] = True
+    assert company.questions(DAY_TWO) == []
+    assert outcomes(company.plan(DAY_TWO))["Deal 2"] == "amends"
+
+
+@pytest.mark.parametrize(("agreed", "outcome"), [(True, "amends"), (False, "refused")])
+def test_the_amendment_of_a_deal_on_hold_never_bills_itself(agreed: bool, outcome: str) -> None:
+    held = rules(salesforce={"opportunity": rules().salesforce.opportunity.model_copy(update={"billing_on_hold": "On_Hold__c"})})
+    company = Contracted(with_rules=held)
+    if agreed:
+        billed_until(company, 1)
+        company.amend(2, "900.00")
+        company.answer(DAY_ONE)
+    else:
+        company.amend(2, "900.00")
+    company.deal(1)["billing_on_hold"] = True
+    plan = company.plan(month(1))
+    assert outcomes(plan)["Deal 2"] == outcome
+    assert deal_id(2) not in plan.writes.get_column("source_id").to_list()
+
+
 def test_what_does_not_fit_is_a_reason_on_the_amendment_while_the_deal_is_billed_as_agreed() -> None:
     company = Contracted()
     billed_until(company, 1)
