@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -21,9 +21,13 @@ from qbsf_pipeline.invoices.recurring import kept, markers
 from qbsf_pipeline.invoices.recurring.amending import Proposal, Stop, amend, stop
 from qbsf_pipeline.invoices.recurring.building import billing_schedule, single_invoice
 from qbsf_pipeline.invoices.recurring.due import DuePeriod, DuePeriods, due_periods
+from qbsf_pipeline.invoices.recurring.handing_over import NOTHING_HANDED, HandedOver, hand_over, template_ends
+from qbsf_pipeline.invoices.recurring.periods import Frequency, frequency_of
+from qbsf_pipeline.invoices.recurring.refusals import template_invoice_unsure
 from qbsf_pipeline.invoices.recurring.revenue_schedules import RevenueRow
 from qbsf_pipeline.invoices.recurring.schedule import BillingPeriod, BillingSchedule, sum_of
 from qbsf_pipeline.invoices.recurring.tables import PeriodInvoice, schedule_rows
+from qbsf_pipeline.invoices.recurring.template_invoices import MadeByTemplates
 from qbsf_pipeline.invoices.recurring.terms import DealTerms
 from qbsf_pipeline.invoices.validation import Reason
 from qbsf_pipeline.money import format_amount, to_json
@@ -76,6 +80,8 @@ class Scheduled:
         agreement: what is to be remembered.
         question: what a person is asked.
         rows: of :data:`.recurring.tables.BILLING_SCHEDULES`.
+        templates: what recurring templates of QuickBooks bill of it.
+        by_template: those of ``placed`` whose invoice a template made.
     """
 
     schedule: BillingSchedule | None
@@ -86,6 +92,8 @@ class Scheduled:
     agreement: Agreement | None = None
     question: Question | None = None
     rows: tuple[Mapping[str, Any], ...] = ()
+    templates: HandedOver = NOTHING_HANDED
+    by_template: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def newest(self) -> int | None:
@@ -113,8 +121,11 @@ class Scheduled:
             return f"All {len(schedule.periods)} periods were billed."
         amount = format_amount(sum_of(one.amount for one in ahead), schedule.currency).strip()
         billed = len(schedule.periods) - len(ahead)
+        by_template = f" QuickBooks' templates bill {len(self.templates.handed)} of them." if self.templates.handed else ""
+        waits = f" {self.templates.waits}" if self.templates.waits else ""
         return (
             f"{billed} of {len(schedule.periods)} periods billed; {amount} to come, next on {min(one.due_on for one in ahead)}."
+            f"{by_template}{waits}"
         )
 
 
@@ -128,13 +139,18 @@ class Schedules:
         decisions: Mapping[str, str],
         rules: Rules,
         today: date,
+        made: MadeByTemplates,
+        templates_refused: str = "",
     ) -> None:
         """
         Args:
             agreed: every version that there was, the newest of a deal last.
             decisions: approved or rejected, by plan id.
             today: in the company's time zone.
+            made: recurring templates of QuickBooks and their invoices.
+            templates_refused: why this company's deals are not billed by templates, in a sentence; empty where they may be.
         """
+        self._made, self._templates_refused = made, templates_refused
         self._history, self._decisions, self._rules, self._today = history, decisions, rules.recurring, today
         self._versions: dict[str, list[AgreedSchedule]] = {}
         for one in agreed:
@@ -145,15 +161,25 @@ class Schedules:
         """Whether a schedule of the deal is kept."""
         return opportunity_id in self._versions
 
+    def has_templates(self, opportunity_id: str) -> bool:
+        """Whether QuickBooks has, or may have, a recurring template that bills the deal."""
+        return opportunity_id[:15] in self._made.deals
+
     def is_billed_by_period(self, deal: Mapping[str, Any]) -> bool:
         """Whether every sign of an invoice of the deal is one of a period: then its schedule is found again by them.
 
         Args:
-            deal: row of ``salesforce.opportunity``: id, invoice_id.
+            deal: row of ``salesforce.opportunity``: id, invoice_id, billing_frequency.
         """
         notes = self._history.notes(deal["id"])
         stored = (deal["invoice_id"] or "").strip()
-        noted = all(markers.noted_period(note) is not None for note in notes.values())
+        often = frequency_of(deal["billing_frequency"] or "", self._rules.frequencies)
+        again_and_again = bool(self._made.templates(deal["id"])) or often not in (None, Frequency.ONE_TIME)
+        noted = all(
+            markers.noted_period(note) is not None
+            or (again_and_again and bool((self._history.invoice(invoice_id) or {}).get("recurring_id")))
+            for invoice_id, note in notes.items()
+        )
         return bool(notes) and noted and (not stored or stored in notes)
 
     def decide(
@@ -171,14 +197,14 @@ class Schedules:
         if sold.change == "amendment":
             return Scheduled(None, (refusals.amendment_by_hand(sold.contract_id),))
         if versions and not self._rules.enabled:
-            return self._waiting(deal, versions, (refusals.recurring_disabled(),))
+            return self._waiting(deal, versions, (refusals.recurring_disabled(),), "The rules have switched that off.")
         if versions and (sold.reasons or not sold.lines):
             return self._waiting(deal, versions, sold.reasons)
         found = billing_schedule(terms, sold.lines, revenue, self._rules)
         wanted = found.schedule
         if found.reasons:
             return self._waiting(deal, versions, found.reasons)
-        if wanted is None and (versions or self.is_billed_by_period(deal)):
+        if wanted is None and (versions or self.has_templates(deal["id"]) or self.is_billed_by_period(deal)):
             wanted = single_invoice(terms, sold.lines, deal["close_date"] or self._today)
         if wanted is None:
             return None
@@ -197,24 +223,35 @@ class Schedules:
             deal: row of ``salesforce.opportunity``: id, name, account_id, is_won, is_closed, is_deleted.
         """
         versions = self._versions.get(deal["id"])
+        what: Stop = "deleted" if deal["is_deleted"] else "lost" if deal["is_closed"] else "reopened"
         if versions is None:
-            return None
+            ends = template_ends(self._made.templates(deal["id"]), "The deal is not won.")
+            return Scheduled(None, templates=HandedOver(ends=ends)) if ends else None
         newest = versions[-1]
         try:
             before = kept.read(newest.schedule)
         except kept.UnreadableScheduleError as error:
             return Scheduled(None, (refusals.schedule_unreadable(str(error)),))
-        what: Stop = "deleted" if deal["is_deleted"] else "lost" if deal["is_closed"] else "reopened"
         billed = self._billed(deal["id"], before)
         proposal = stop(before, frozenset(billed.days), what, self._today)
+        handed = self._handed(deal["id"], proposal.schedule, billed)
         agreement = None
         if proposal.kind != "none":
             text = kept.written(proposal.schedule)
-            agreed = replace(newest, version=newest.version + 1, schedule=text, sentence=proposal.sentence, agreed_by=_BY_RULES)
+            deleted = "".join(f" QuickBooks' {one.template.called} is deleted." for one in handed.ends if not one.taken_over)
+            sentence = f"{proposal.sentence}{deleted}"
+            agreed = replace(newest, version=newest.version + 1, schedule=text, sentence=sentence, agreed_by=_BY_RULES)
             agreement = Agreement(agreed, deal, told=True)
         due = due_periods(proposal.schedule, billed.days, self._today, self._rules, newest.missed)
         rows = self._rows(deal, proposal.schedule, billed, due, versions, agreement)
-        return Scheduled(proposal.schedule, placed=billed.invoices, agreement=agreement, rows=rows)
+        return Scheduled(
+            proposal.schedule,
+            placed=billed.invoices,
+            agreement=agreement,
+            rows=rows,
+            templates=handed,
+            by_template=billed.by_template,
+        )
 
     # Won deals
 
@@ -227,14 +264,74 @@ class Schedules:
         agreed = AgreedSchedule(
             deal["id"], self._history.generation(deal["id"]), 1, kept.written(wanted), (), wanted.summary, _BY_RULES
         )
-        due = due_periods(wanted, billed.days, self._today, self._rules)
-        agreement = Agreement(agreed, deal)
-        question = self._missed(agreed, wanted, due)
-        rows = self._rows(deal, wanted, billed, due, [agreed], None)
-        return Scheduled(wanted, (), due.bill, due.credits, billed.invoices, agreement, question, rows)
+        return self._billing(deal, wanted, billed, agreed, [agreed], Agreement(agreed, deal), None, frozenset())
 
-    def _waiting(self, deal: Mapping[str, Any], versions: Sequence[AgreedSchedule], reasons: tuple[Reason, ...]) -> Scheduled:
-        """A deal that cannot be understood any more: nothing of its schedule is billed, and all of it stays to be seen."""
+    def _billing(
+        self,
+        deal: Mapping[str, Any],
+        schedule: BillingSchedule,
+        billed: _Billed,
+        newest: AgreedSchedule,
+        versions: Sequence[AgreedSchedule],
+        agreement: Agreement | None,
+        question: Question | None,
+        held: frozenset[int],
+    ) -> Scheduled:
+        """What is billed of a schedule now, by qbsf or by a template.
+
+        Args:
+            newest: the agreement that counts, the last of ``versions``.
+            question: a change that waits for a person.
+            held: periods that it would change.
+        """
+        handed = self._handed(deal["id"], schedule, billed, settled=question is None)
+        due = due_periods(schedule, {**dict.fromkeys(handed.handed), **billed.days}, self._today, self._rules, newest.missed)
+        question = question or (self._missed(newest, schedule, due) if not handed.waits else None)
+        late = self._awaited(due, billed)
+        rows = self._rows(deal, schedule, billed, due, versions, None)
+        rows = _held(rows, held, "A change of the deal waits for a person.")
+        rows = _held(rows, late, "A recurring template that a person made bills the deal; qbsf waits for its invoice.")
+        bill = [one for one in due.bill if not handed.waits and one.period.number not in held | late]
+        credits = [one for one in due.credits if not handed.waits and one.number not in held]
+        return Scheduled(
+            schedule,
+            handed.reasons,
+            tuple(bill),
+            tuple(credits),
+            billed.invoices,
+            agreement,
+            question,
+            _by_templates(rows, handed),
+            handed,
+            billed.by_template,
+        )
+
+    def _handed(
+        self, opportunity_id: str, schedule: BillingSchedule, billed: _Billed, *, refused: str = "", settled: bool = True
+    ) -> HandedOver:
+        templates = self._made.templates(opportunity_id)
+        refused = refused or self._templates_refused
+        return hand_over(schedule, billed.days, templates, self._today, self._rules, refused=refused, settled=settled)
+
+    def _awaited(self, due: DuePeriods, billed: _Billed) -> frozenset[int]:
+        """Periods that a template which a person made may still bill."""
+        if not billed.foreign:
+            return frozenset()
+        patience = timedelta(days=self._rules.template_days)
+        return frozenset(one.period.number for one in due.bill if self._today - one.period.due_on <= patience)
+
+    def _waiting(
+        self,
+        deal: Mapping[str, Any],
+        versions: Sequence[AgreedSchedule],
+        reasons: tuple[Reason, ...],
+        refused: str = "",
+    ) -> Scheduled:
+        """A deal that cannot be understood any more: nothing of its schedule is billed by qbsf, and all of it stays to be seen.
+
+        Args:
+            refused: why its templates are deleted, in a sentence; empty where they stay.
+        """
         if not versions:
             return Scheduled(None, reasons)
         try:
@@ -242,11 +339,13 @@ class Schedules:
         except kept.UnreadableScheduleError as error:
             return Scheduled(None, (*reasons, refusals.schedule_unreadable(str(error))))
         billed = self._billed(deal["id"], before)
-        due = due_periods(before, billed.days, self._today, self._rules, versions[-1].missed)
+        handed = self._handed(deal["id"], before, billed, refused=refused, settled=False)
+        due = due_periods(before, {**dict.fromkeys(handed.handed), **billed.days}, self._today, self._rules, versions[-1].missed)
         due_now = {one.period.number for one in due.bill}
         rows = self._rows(deal, before, billed, due, versions, None)
         shown = _held(rows, due_now, " ".join(reason.text for reason in reasons))
-        return Scheduled(None, (*reasons, *billed.reasons), placed=billed.invoices, rows=shown)
+        told = (*reasons, *billed.reasons, *handed.reasons)
+        return Scheduled(None, told, placed=billed.invoices, rows=_by_templates(shown, handed), templates=handed)
 
     def missing(self, known: Collection[str]) -> list[str]:
         """Deals with a schedule that bills, which Salesforce does not show.
@@ -292,13 +391,8 @@ class Schedules:
                 question = self._asked(agreed, newest.version, before, proposal)
                 if self._decisions.get(plan_id_of(question.key)) != "rejected":
                     held = frozenset(one.number for one in proposal.ends)
-        due = due_periods(schedule, billed.days, self._today, self._rules, newest.missed)
-        bill = tuple(one for one in due.bill if one.period.number not in held)
-        question = question or self._missed(newest, schedule, due)
-        rows = self._rows(deal, schedule, billed, due, [*versions, *([newest] if agreement else [])], None)
-        rows = _held(rows, held, "A change of the deal waits for a person.")
-        credits = tuple(one for one in due.credits if one.number not in held)
-        return Scheduled(schedule, (), bill, credits, billed.invoices, agreement, question, rows)
+        told = [*versions, *([newest] if agreement else [])]
+        return self._billing(deal, schedule, billed, newest, told, agreement, question, held)
 
     def _asked(self, agreed: AgreedSchedule, version: int, before: BillingSchedule, proposal: Proposal) -> Question:
         """A change as a question. A difference falls due on the day of the answer, so its day is no part of what is asked."""
@@ -360,13 +454,21 @@ class Schedules:
                 invoices[number] = invoice_id
             elif invoices[number] != invoice_id and invoice_id not in own:
                 rivals.append(invoice_id)
+        nets = {one: net for one in notes if (net := self._history.net(one)) is not None}
+        taken = {one for one in invoices.values() if one is not None} | {*rivals}
+        made = self._made.of_deal(opportunity_id, schedule, set(invoices), taken, list(notes), nets)
+        for number, invoice_id in made.placed.items():
+            days[number], invoices[number] = None, invoice_id
+        known = own | set(made.placed.values())
         reasons = []
-        unplaced = [one for one in by_note.unplaced if one not in own]
+        unplaced = [one for one in dict.fromkeys([*by_note.unplaced, *made.unplaced]) if one not in known]
+        if made.unsure:
+            reasons.append(template_invoice_unsure(made.unsure))
         if rivals:
             reasons.append(refusals.period_billed_twice(self._history.numbers(tuple(rivals))))
         if unplaced:
             reasons.append(refusals.invoice_of_no_period(self._history.numbers(tuple(unplaced))))
-        return _Billed(days, invoices, tuple(reasons))
+        return _Billed(days, invoices, tuple(reasons), made.placed, made.foreign)
 
     def _done(self, opportunity_id: str) -> frozenset[int]:
         return frozenset(number for number, line in self._history.periods(opportunity_id).items() if line.status == "done")
@@ -375,7 +477,9 @@ class Schedules:
         """An invoice that is not remembered, over another amount than its period, tells that the schedule was another one when it
         was made."""
         found = []
-        for period in (one for one in schedule.periods if one.number in unremembered):
+        recognised = self._history.recognised(schedule.opportunity_id)
+        open_to_doubt = {number for number in unremembered if billed.invoices.get(number) not in recognised}
+        for period in (one for one in schedule.periods if one.number in open_to_doubt):
             if period.amount < 0:
                 memo = self._history.credit_memo(billed.invoices.get(period.number) or "")
                 if memo is not None and not memo["is_deleted"] and memo["total"] != -period.amount:
@@ -437,11 +541,16 @@ class Schedules:
 
 @dataclass(frozen=True)
 class _Billed:
-    """Days on which periods were billed, and their invoices; both ``None`` where that is not known."""
+    """Days on which periods were billed, and their invoices; both ``None`` where that is not known.
+
+    ``by_template``: those that recurring templates made; ``foreign``: whether a person made such a template.
+    """
 
     days: Mapping[int, date | None]
     invoices: Mapping[int, str | None]
     reasons: tuple[Reason, ...]
+    by_template: Mapping[int, str] = field(default_factory=dict)
+    foreign: bool = False
 
 
 def plan_id_of(key: str) -> str:
@@ -454,6 +563,23 @@ def _held(rows: Sequence[Mapping[str, Any]], numbers: Collection[int], why: str)
     return tuple(
         {**row, "status": "held", "why": why} if row["period"] in numbers and row["status"] == "due" else row for row in rows
     )
+
+
+def _by_templates(rows: Sequence[Mapping[str, Any]], handed: HandedOver) -> tuple[Mapping[str, Any], ...]:
+    """Rows of :data:`.recurring.tables.BILLING_SCHEDULES` with what templates bill of them, or keep from being billed."""
+    shown: list[Mapping[str, Any]] = []
+    for row in rows:
+        template = handed.handed.get(row["period"])
+        if row["status"] not in ("planned", "due"):
+            shown.append(row)
+        elif template is not None:
+            held = template.status in ("gone", "leaving")
+            shown.append({**row, "status": "held" if held else "planned", "why": handed.why(row["period"])})
+        elif handed.waits and row["status"] == "due":
+            shown.append({**row, "status": "held", "why": handed.waits})
+        else:
+            shown.append(row)
+    return tuple(shown)
 
 
 def _ended(versions: Sequence[AgreedSchedule]) -> list[tuple[BillingPeriod, str]]:

@@ -156,3 +156,32 @@ def shown_number(number: Decimal) -> str:
 def listed(names: Sequence[str]) -> str:
     """Names in quotes, joined by commas."""
     return ", ".join(shown(name) for name in names)
+
+
+def template_silent(called: str, days: Sequence[date], amount: str) -> Reason:
+    """A recurring template did not make the invoice of a period."""
+    told = ", ".join(str(day) for day in days)
+    return Reason(
+        "template_silent",
+        f"QuickBooks' {called} bills {amount} on {told}, and there is no invoice.",
+        "Make the invoice from the template in QuickBooks. Or delete the template there and approve what qbsf plan then asks: "
+        "qbsf bills what is left itself, by recurring.catch_up.",
+    )
+
+
+def template_unreadable(called: str) -> Reason:
+    """A recurring template names the deal, and what it bills is not known."""
+    return Reason(
+        "template_unreadable",
+        f"QuickBooks has a recurring {called} for the deal, and the days on which it bills cannot be understood.",
+        "Delete the template in QuickBooks, or take the deal's id out of its name and memo; qbsf then bills the deal.",
+    )
+
+
+def template_invoice_unsure(texts: Sequence[str]) -> Reason:
+    """An invoice may be that of a template, and may be something else."""
+    return Reason(
+        "template_invoice_unsure",
+        f"A recurring template bills the deal. {' '.join(texts)}",
+        "Say which deal the invoice bills: qbsf review link-invoice.",
+    )

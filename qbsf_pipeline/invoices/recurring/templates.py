@@ -75,7 +75,7 @@ def split_for_template(schedule: BillingSchedule, billed: Collection[int], today
 
 
 def template_body(
-    invoice: Mapping[str, Any], split: TemplateSplit, opportunity_id: str, deal_name: str, *, send: bool
+    invoice: Mapping[str, Any], split: TemplateSplit, opportunity_id: str, deal_name: str, *, send: bool, again: int = 1
 ) -> dict[str, Any]:
     """The body that creates a template (``POST /recurringtransaction``).
 
@@ -86,6 +86,7 @@ def template_body(
             holds the deal's marker and no period. What belongs to one invoice only is left out here.
         split: with at least two repeated periods.
         send: whether QuickBooks mails the invoices; they need a ``BillEmail``.
+        again: how often a template from this period on is made: 1, more where earlier ones were deleted.
     """
     first = split.repeated[0]
     body = {name: value for name, value in invoice.items() if name not in _OF_ONE_INVOICE}
@@ -93,7 +94,7 @@ def template_body(
     if send and body.get("BillEmail"):
         body["EmailStatus"] = "NeedToSend"
     body["RecurringInfo"] = {
-        "Name": template_name(opportunity_id, deal_name, first.number),
+        "Name": template_name(opportunity_id, deal_name, first.number, again),
         "Active": True,
         "RecurType": "Automated",
         "ScheduleInfo": {
@@ -107,9 +108,9 @@ def template_body(
     return {"Invoice": body}
 
 
-def template_name(opportunity_id: str, deal_name: str, number: int) -> str:
-    """The template's name, unique by the deal's id and the first period; the deal's name is for people."""
-    sign = f" {opportunity_id} {number + 1}"
+def template_name(opportunity_id: str, deal_name: str, number: int, again: int = 1) -> str:
+    """The template's name, unique by the deal's id, the first period and how often; the deal's name is for people."""
+    sign = f" {opportunity_id} {number + 1}" + (f".{again}" if again > 1 else "")
     return f"{texts.shortened(texts.clean(deal_name, one_line=True), _NAME_LENGTH - len(sign))}{sign}".strip()
 
 
