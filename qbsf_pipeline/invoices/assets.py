@@ -93,7 +93,9 @@ _QUICKBOOKS_INPUTS = (
 _INPUT_NAMES = {"class": "class_", "account": "quickbooks_account"}
 
 
-_PLAN_DEPS = [table_key(table) for table in (*_SALESFORCE_INPUTS, *_QUICKBOOKS_INPUTS, MATCHES)]
+_PLAN_DEPS = [
+    table_key(table) for table in (*_SALESFORCE_INPUTS, *_QUICKBOOKS_INPUTS, quickbooks.RECURRING_TRANSACTION, MATCHES)
+]
 
 
 @dg.multi_asset(
@@ -197,7 +199,7 @@ pending = pending_asset(
     FLOW,
     Pending(
         plan=PLAN,
-        deps=[table_key(table) for table in (PLAN, DEALS, REFUSALS, MATCHES, SCHEDULE_AGREEMENTS)],
+        deps=[table_key(table) for table in (PLAN, DEALS, REFUSALS, MATCHES, SCHEDULE_AGREEMENTS, TEMPLATE_INVOICES)],
         description=(
             "The plan that passed its gates, in the write ledger. Runs only after every blocking check of the plan has passed in "
             "the same run; what cannot be invoiced is told in Slack from here."
