@@ -98,6 +98,7 @@ PLAN_INPUTS = {
             "customer",
             "invoice",
             "credit_memo",
+            "recurring_transaction",
             "item",
             "term",
             "class",

@@ -37,7 +37,7 @@ from qbsf_pipeline.invoices.tables import (
     REFUSALS,
     TEMPLATE_INVOICES,
 )
-from qbsf_pipeline.invoices.tell import WORDS, problems_of, tell_invoices
+from qbsf_pipeline.invoices.tell import WORDS, problems_of, tell_invoices, tell_templates
 from qbsf_pipeline.invoices.template_reading import read_template_invoices, read_templates
 from qbsf_pipeline.invoices.validation import CUSTOMER_IN_REVIEW
 from qbsf_pipeline.money import parse_json
@@ -93,9 +93,7 @@ _QUICKBOOKS_INPUTS = (
 _INPUT_NAMES = {"class": "class_", "account": "quickbooks_account"}
 
 
-_PLAN_DEPS = [
-    table_key(table) for table in (*_SALESFORCE_INPUTS, *_QUICKBOOKS_INPUTS, quickbooks.RECURRING_TRANSACTION, MATCHES)
-]
+_PLAN_DEPS = [table_key(table) for table in (*_SALESFORCE_INPUTS, *_QUICKBOOKS_INPUTS, quickbooks.RECURRING_TRANSACTION, MATCHES)]
 
 
 @dg.multi_asset(
@@ -214,6 +212,7 @@ pending = pending_asset(
 
 def _tell(opened: Doors, outcome: PushOutcome) -> dict[str, int]:
     told = tell_invoices(opened.state, opened.settings, opened.salesforce.instance_url, opened.now())
+    tell_templates(opened.state, opened.settings, opened.salesforce.instance_url, opened.now())
     progress(f"told finance of {told} invoices")
     return {
         "customers created": outcome.count("Customer"),

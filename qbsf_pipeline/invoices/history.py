@@ -19,7 +19,6 @@ from qbsf_pipeline.customers.texts import short_id
 from qbsf_pipeline.invoices.recurring.markers import noted_period
 from qbsf_pipeline.invoices.recurring.schedule import period_of
 from qbsf_pipeline.quickbooks.objects import opportunity_in
-from qbsf_pipeline.state.links import TEMPLATE
 
 FIRST_GENERATION = 1
 
@@ -83,12 +82,11 @@ class BillingHistory:
         self._linked: dict[str, list[str]] = defaultdict(list)
         #: Deals by invoices that are linked to them: ids of 15 characters.
         self.linked_deals: dict[str, str] = {}
-        self._recognised: dict[str, set[str]] = defaultdict(set)
+        self._linked_by: dict[tuple[str, str], set[str]] = defaultdict(set)
         for opportunity_id, invoice_id, method in invoice_links.select("opportunity_id", "invoice_id", "method").iter_rows():
             self._linked[short_id(opportunity_id)].append(invoice_id)
             self.linked_deals[invoice_id] = short_id(opportunity_id)
-            if method == TEMPLATE:
-                self._recognised[short_id(opportunity_id)].add(invoice_id)
+            self._linked_by[short_id(opportunity_id), method or ""].add(invoice_id)
         self._ledger: dict[str, LedgerLine] = {}
         #: Items that the program created: id of the item -> how a plan refers to it before.
         self.created_items: dict[str, str] = {}
@@ -131,9 +129,9 @@ class BillingHistory:
         found = dict.fromkeys([*self._marked.get(short, ()), *self._linked.get(short, ())])
         return {one: (self._invoices.get(one) or {}).get("private_note") for one in found}
 
-    def recognised(self, opportunity_id: str) -> Collection[str]:
-        """Ids of the invoices that were taken for those of the deal's recurring templates before."""
-        return self._recognised.get(short_id(opportunity_id), frozenset())
+    def linked_by(self, opportunity_id: str, method: str) -> Collection[str]:
+        """Ids of the invoices that are linked to the deal in one way (:data:`..state.links.PERSON`, ``TEMPLATE``)."""
+        return self._linked_by.get((short_id(opportunity_id), method), frozenset())
 
     def net(self, invoice_id: str) -> Decimal | None:
         """What an invoice comes to without tax; ``None`` where that is not known."""

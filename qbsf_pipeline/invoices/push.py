@@ -121,6 +121,7 @@ class PushOutcome:
         written_back: Salesforce records that were written.
         schedules: billing schedules that were changed because a person approved it.
         templates: recurring templates as QuickBooks has them now, by id; those that were deleted with that status.
+        listed: every template that QuickBooks had when this push first asked.
         held: (key, why) of entries that were left alone because the deal changed meanwhile or waits for a person.
         unavailable: by system, why the push had to stop calling it.
     """
@@ -131,6 +132,7 @@ class PushOutcome:
     refused: int = 0
     schedules: int = 0
     templates: dict[str, dict[str, Any]] = field(default_factory=dict)
+    listed: list[dict[str, Any]] | None = None
     templates_made: int = 0
     templates_deleted: int = 0
     held: list[tuple[str, str]] = field(default_factory=list)

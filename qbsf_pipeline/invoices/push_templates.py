@@ -34,7 +34,7 @@ _NOT_FOUND = ("610", "404")
 
 def without_unknown_templates(context: PushContext, entries: Sequence[LedgerEntry], outcome: PushOutcome) -> list[LedgerEntry]:
     """Invoices and templates of deals that have no template in QuickBooks but those that they were planned with. The others are
-    left for the next plan, which sees what was found here. Costs one read.
+    left for the next plan, which sees what was found here. Costs one read a push.
 
     Raises:
         RecordRefused: this company tells of no templates.
@@ -42,7 +42,7 @@ def without_unknown_templates(context: PushContext, entries: Sequence[LedgerEntr
     if not entries:
         return []
     try:
-        listed = context.quickbooks.recurring_templates()
+        outcome.listed = listed = outcome.listed if outcome.listed is not None else context.quickbooks.recurring_templates()
     except (ServiceUnavailable, OutcomeUnknown) as error:
         outcome.unavailable["quickbooks"] = error.message
         return []

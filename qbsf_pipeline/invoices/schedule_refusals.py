@@ -72,6 +72,15 @@ def invoice_of_no_period(numbers: Sequence[str]) -> Reason:
     )
 
 
+def invoiced_after_stop(numbers: Sequence[str], why: str) -> Reason:
+    """A recurring template made an invoice before it was deleted, and the deal had stopped by then."""
+    return Reason(
+        "invoiced_after_stop",
+        f"{why} Its recurring template made an invoice all the same: {', '.join(numbers)}.",
+        "Void the invoice in QuickBooks. If it is owed, say so: qbsf review link-invoice.",
+    )
+
+
 def billed_otherwise(number: str, billed: Decimal, amount: Decimal, currency: str, starts: date) -> Reason:
     """The memory of the schedule is lost, and an invoice is not over what the deal says now."""
     found, wanted = (format_amount(one, currency).strip() for one in (billed, amount))

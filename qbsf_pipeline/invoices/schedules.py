@@ -18,12 +18,12 @@ from qbsf_pipeline.invoices import schedule_refusals as refusals
 from qbsf_pipeline.invoices.history import BillingHistory
 from qbsf_pipeline.invoices.line_sources.sold import SoldLines
 from qbsf_pipeline.invoices.recurring import kept, markers
+from qbsf_pipeline.invoices.recurring import refusals as template_refusals
 from qbsf_pipeline.invoices.recurring.amending import Proposal, Stop, amend, stop
 from qbsf_pipeline.invoices.recurring.building import billing_schedule, single_invoice
 from qbsf_pipeline.invoices.recurring.due import DuePeriod, DuePeriods, due_periods
 from qbsf_pipeline.invoices.recurring.handing_over import NOTHING_HANDED, HandedOver, hand_over, template_ends
 from qbsf_pipeline.invoices.recurring.periods import Frequency, frequency_of
-from qbsf_pipeline.invoices.recurring.refusals import template_invoice_unsure
 from qbsf_pipeline.invoices.recurring.revenue_schedules import RevenueRow
 from qbsf_pipeline.invoices.recurring.schedule import BillingPeriod, BillingSchedule, sum_of
 from qbsf_pipeline.invoices.recurring.tables import PeriodInvoice, schedule_rows
@@ -33,6 +33,7 @@ from qbsf_pipeline.invoices.validation import Reason
 from qbsf_pipeline.money import format_amount, to_json
 from qbsf_pipeline.settings import Rules
 from qbsf_pipeline.state.billing_schedules import AgreedSchedule
+from qbsf_pipeline.state.links import PERSON, TEMPLATE
 
 _BY_RULES = "rules"
 
@@ -244,8 +245,10 @@ class Schedules:
             agreement = Agreement(agreed, deal, told=True)
         due = due_periods(proposal.schedule, billed.days, self._today, self._rules, newest.missed)
         rows = self._rows(deal, proposal.schedule, billed, due, versions, agreement)
+        late = self._history.numbers(billed.unplaced)
         return Scheduled(
             proposal.schedule,
+            (refusals.invoiced_after_stop(late, proposal.schedule.why),) if late else (),
             placed=billed.invoices,
             agreement=agreement,
             rows=rows,
@@ -459,16 +462,24 @@ class Schedules:
         made = self._made.of_deal(opportunity_id, schedule, set(invoices), taken, list(notes), nets)
         for number, invoice_id in made.placed.items():
             days[number], invoices[number] = None, invoice_id
-        known = own | set(made.placed.values())
+        known = own | {*made.placed.values(), *made.unplaced}
         reasons = []
-        unplaced = [one for one in dict.fromkeys([*by_note.unplaced, *made.unplaced]) if one not in known]
+        unplaced = [one for one in by_note.unplaced if one not in known]
+        left = self._left_of_templates(opportunity_id, made.unplaced)
+        if left:
+            reasons.append(template_refusals.template_invoice_unplaced(self._history.numbers(left)))
         if made.unsure:
-            reasons.append(template_invoice_unsure(made.unsure))
+            reasons.append(template_refusals.template_invoice_unsure(made.unsure))
         if rivals:
             reasons.append(refusals.period_billed_twice(self._history.numbers(tuple(rivals))))
         if unplaced:
             reasons.append(refusals.invoice_of_no_period(self._history.numbers(tuple(unplaced))))
-        return _Billed(days, invoices, tuple(reasons), made.placed, made.foreign)
+        return _Billed(days, invoices, tuple(reasons), made.placed, left, made.foreign)
+
+    def _left_of_templates(self, opportunity_id: str, invoice_ids: Sequence[str]) -> tuple[str, ...]:
+        """Invoices of no period that a person still has to look at: neither voided, nor linked by a person."""
+        seen = self._history.linked_by(opportunity_id, PERSON)
+        return tuple(one for one in invoice_ids if one not in seen and (self._history.invoice(one) or {}).get("status") == "live")
 
     def _done(self, opportunity_id: str) -> frozenset[int]:
         return frozenset(number for number, line in self._history.periods(opportunity_id).items() if line.status == "done")
@@ -477,7 +488,7 @@ class Schedules:
         """An invoice that is not remembered, over another amount than its period, tells that the schedule was another one when it
         was made."""
         found = []
-        recognised = self._history.recognised(schedule.opportunity_id)
+        recognised = self._history.linked_by(schedule.opportunity_id, TEMPLATE)
         open_to_doubt = {number for number in unremembered if billed.invoices.get(number) not in recognised}
         for period in (one for one in schedule.periods if one.number in open_to_doubt):
             if period.amount < 0:
@@ -543,13 +554,15 @@ class Schedules:
 class _Billed:
     """Days on which periods were billed, and their invoices; both ``None`` where that is not known.
 
-    ``by_template``: those that recurring templates made; ``foreign``: whether a person made such a template.
+    ``by_template``: those that recurring templates made; ``unplaced``: what they made that is no open period, and that a person
+    has to look at; ``foreign``: whether a person made such a template.
     """
 
     days: Mapping[int, date | None]
     invoices: Mapping[int, str | None]
     reasons: tuple[Reason, ...]
     by_template: Mapping[int, str] = field(default_factory=dict)
+    unplaced: tuple[str, ...] = ()
     foreign: bool = False
 
 

@@ -11,6 +11,8 @@ import polars as pl
 from qbsf_pipeline.flows.messages import Words
 from qbsf_pipeline.flows.problems import record_link, with_refused_writes
 from qbsf_pipeline.invoices.messages import InvoiceTold, invoice_summary
+from qbsf_pipeline.invoices.recurring.known_templates import OPERATIONS
+from qbsf_pipeline.invoices.schedule_messages import template_messages
 from qbsf_pipeline.invoices.tables import FLOW
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.settings import Settings
@@ -56,6 +58,22 @@ def tell_invoices(state: State, settings: Settings, instance_url: str, now: date
         state.outbox.put(messages, now)
         state.ledger.announce([entry.key for entry in entries], now)
     return len(told)
+
+
+def tell_templates(state: State, settings: Settings, instance_url: str, now: datetime) -> int:
+    """Tell finance of the recurring templates that were made or deleted and not told yet. Returns how many.
+
+    Args:
+        instance_url: base URL of the Salesforce org, for links to deals.
+    """
+    entries = [entry for operation in OPERATIONS for entry in state.ledger.unannounced(FLOW, operation)]
+    if not entries:
+        return 0
+    told = [(entry.key, entry.label, record_link(instance_url, entry.source_id), entry.reason) for entry in entries]
+    with state.transaction():
+        state.outbox.put(template_messages(told, settings.environment.slack_finance_channel), now)
+        state.ledger.announce([entry.key for entry in entries], now)
+    return len(entries)
 
 
 def untold(state: State) -> list[LedgerEntry]:

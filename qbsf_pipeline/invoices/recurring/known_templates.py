@@ -21,6 +21,7 @@ from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.quickbooks.objects import opportunity_in
 from qbsf_pipeline.quickbooks.templates import unwrapped
 from qbsf_pipeline.state.ledger import LedgerEntry
+from qbsf_pipeline.warehouse.tables import decimal_or_none
 
 CREATE = "create_recurring_template"
 #: Deletes a template whose periods the deal does not want any more; another one may follow.
@@ -149,12 +150,13 @@ def template_days(record: Mapping[str, Any]) -> tuple[date, ...]:
         return ()
     try:
         start = date.fromisoformat(str(plan.get("StartDate") or "")[:10])
-        count, step = int(str(plan.get("MaxOccurrences"))), int(str(plan.get("NumInterval") or 1))
-        day = int(str(plan.get("DayOfMonth") or start.day))
     except ValueError:
         return ()
-    months = _MONTHS.get(str(plan.get("IntervalType") or "Monthly").casefold(), 0) * step
-    if months <= 0 or not 0 < count <= _MOST_DAYS or day != start.day or start.year + count * months // 12 >= date.max.year:
+    count, step, day = (_whole(plan, name) for name in ("MaxOccurrences", "NumInterval", "DayOfMonth"))
+    months = _MONTHS.get(str(plan.get("IntervalType") or "Monthly").casefold(), 0) * (1 if step is None else step)
+    if count is None or not 0 < count <= _MOST_DAYS or months <= 0 or day not in (None, start.day):
+        return ()
+    if start.year + count * months // 12 >= date.max.year:
         return ()
     return tuple(months_later(start, place * months) for place in range(count))
 
@@ -215,6 +217,14 @@ def _ended_at(entry: LedgerEntry) -> datetime | None:
 def _name(record: Mapping[str, Any]) -> str:
     info = record.get("RecurringInfo")
     return _text(info.get("Name")) if isinstance(info, Mapping) else ""
+
+
+def _whole(plan: Mapping[str, Any], name: str) -> int | None:
+    """A whole number of a schedule; 0, which none may be, for anything else; ``None`` where nothing is told."""
+    if plan.get(name) in (None, ""):
+        return None
+    number = decimal_or_none(plan[name])
+    return int(number) if number is not None and number.is_finite() and number == int(number) else 0
 
 
 def _text(value: Any) -> str:

@@ -185,3 +185,12 @@ def template_invoice_unsure(texts: Sequence[str]) -> Reason:
         f"A recurring template bills the deal. {' '.join(texts)}",
         "Say which deal the invoice bills: qbsf review link-invoice.",
     )
+
+
+def template_invoice_unplaced(numbers: Sequence[str]) -> Reason:
+    """A template made an invoice for the deal that is none of its open periods."""
+    return Reason(
+        "template_invoice_unplaced",
+        f"A recurring template made an invoice for the deal that bills none of its open periods: {', '.join(numbers)}.",
+        "Void it in QuickBooks if it is one too many. If it is owed, say so: qbsf review link-invoice.",
+    )
