@@ -82,7 +82,13 @@ def test_a_template_bills_what_the_deal_wants_or_is_deleted(found: HandedOver, e
 
 
 def test_a_template_that_is_made_again_has_a_number_of_its_own() -> None:
-    assert [again(made, 0) for made in ((), (UNDER_WAY,), (ENDED,), (ENDED, ENDED), (replace(ENDED, first=3),))] == [1, 1, 2, 3, 1]
+    assert [again(made, 0) for made in ((), (UNDER_WAY,), (ENDED,), (ENDED, ENDED), (replace(ENDED, first=3),))] == [
+        1,
+        1,
+        2,
+        3,
+        1,
+    ]
 
 
 @given(
