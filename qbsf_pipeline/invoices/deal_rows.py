@@ -15,7 +15,7 @@ from qbsf_pipeline.invoices.period_bills import PeriodAdoption, is_still_to_be_m
 from qbsf_pipeline.invoices.recurring.handing_over import TemplateEnd
 from qbsf_pipeline.invoices.recurring.known_templates import CREATE, DELETE, TAKE_OVER
 from qbsf_pipeline.invoices.recurring.schedule import sum_of
-from qbsf_pipeline.invoices.recurring.templates import template_body
+from qbsf_pipeline.invoices.recurring.templates import content_of, template_body
 from qbsf_pipeline.invoices.rows import placed, plan_row
 from qbsf_pipeline.invoices.schedule_tables import change_body
 from qbsf_pipeline.invoices.schedules import Question, plan_id_of
@@ -53,7 +53,7 @@ class DealRows:
         }
         credit = bill is not None and bill.credit
         template = bill.template if bill is not None else None
-        operation, target, body = "create_invoice", "Invoice", sound.invoice
+        operation, target, body, decided_from = "create_invoice", "Invoice", sound.invoice, sound.decided_from
         if credit:
             operation, target = "create_credit_memo", "CreditMemo"
             common["amount"] = -sound.amount
@@ -62,8 +62,10 @@ class DealRows:
             send = self._known.sends and sound.sent_to is not None
             body = template_body(sound.invoice, template, deal["id"], deal_name(deal), send=send, again=bill.again)
             common |= {"amount": sound.total, "due_date": None}
+            # The ledger tells by its beginning what the template bills.
+            decided_from = f"{content_of(template.repeated[0])}{decided_from}"
         own = [
-            plan_row(operation, target, sound.key, needs, body, _why(sound), decided_from=sound.decided_from, **common),
+            plan_row(operation, target, sound.key, needs, body, _why(sound), decided_from=decided_from, **common),
         ]
         if self._known.sends and sound.sent_to is not None and not credit and template is None:
             own.append(

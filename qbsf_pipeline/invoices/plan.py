@@ -100,6 +100,7 @@ class _Desk:
             known.parameters.as_of,
             known.made,
             known.templates_refused,
+            lambda deal: self._judge.known_customer(deal),
         )
         self._sound: list[tuple[SoundDeal, Findings]] = []
         self._adoptions: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = []

@@ -8,7 +8,7 @@ billed as is in :mod:`.plan`, how periods come about in :mod:`.recurring`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -142,6 +142,7 @@ class Schedules:
         today: date,
         made: MadeByTemplates,
         templates_refused: str = "",
+        customer_of: Callable[[Mapping[str, Any]], str | None] = lambda _deal: None,
     ) -> None:
         """
         Args:
@@ -149,9 +150,10 @@ class Schedules:
             decisions: approved or rejected, by plan id.
             today: in the company's time zone.
             made: recurring templates of QuickBooks and their invoices.
+            customer_of: whom a won deal bills in QuickBooks, where that is known.
             templates_refused: why this company's deals are not billed by templates, in a sentence; empty where they may be.
         """
-        self._made, self._templates_refused = made, templates_refused
+        self._made, self._templates_refused, self._customer_of = made, templates_refused, customer_of
         self._history, self._decisions, self._rules, self._today = history, decisions, rules.recurring, today
         self._versions: dict[str, list[AgreedSchedule]] = {}
         for one in agreed:
@@ -235,7 +237,7 @@ class Schedules:
             return Scheduled(None, (refusals.schedule_unreadable(str(error)),))
         billed = self._billed(deal["id"], before)
         proposal = stop(before, frozenset(billed.days), what, self._today)
-        handed = self._handed(deal["id"], proposal.schedule, billed)
+        handed = self._handed(deal, proposal.schedule, billed)
         agreement = None
         if proposal.kind != "none":
             text = kept.written(proposal.schedule)
@@ -287,7 +289,7 @@ class Schedules:
             question: a change that waits for a person.
             held: periods that it would change.
         """
-        handed = self._handed(deal["id"], schedule, billed, settled=question is None)
+        handed = self._handed(deal, schedule, billed, settled=question is None)
         due = due_periods(schedule, {**dict.fromkeys(handed.handed), **billed.days}, self._today, self._rules, newest.missed)
         question = question or (self._missed(newest, schedule, due) if not handed.waits else None)
         late = self._awaited(due, billed)
@@ -310,11 +312,19 @@ class Schedules:
         )
 
     def _handed(
-        self, opportunity_id: str, schedule: BillingSchedule, billed: _Billed, *, refused: str = "", settled: bool = True
+        self, deal: Mapping[str, Any], schedule: BillingSchedule, billed: _Billed, *, refused: str = "", settled: bool = True
     ) -> HandedOver:
-        templates = self._made.templates(opportunity_id)
-        refused = refused or self._templates_refused
-        return hand_over(schedule, billed.days, templates, self._today, self._rules, refused=refused, settled=settled)
+        templates = self._made.templates(deal["id"])
+        return hand_over(
+            schedule,
+            billed.days,
+            templates,
+            self._today,
+            self._rules,
+            customer=self._customer_of(deal) if templates else None,
+            refused=refused or self._templates_refused,
+            settled=settled,
+        )
 
     def _awaited(self, due: DuePeriods, billed: _Billed) -> frozenset[int]:
         """Periods that a template which a person made may still bill."""
@@ -342,7 +352,7 @@ class Schedules:
         except kept.UnreadableScheduleError as error:
             return Scheduled(None, (*reasons, refusals.schedule_unreadable(str(error))))
         billed = self._billed(deal["id"], before)
-        handed = self._handed(deal["id"], before, billed, refused=refused, settled=False)
+        handed = self._handed(deal, before, billed, refused=refused, settled=False)
         due = due_periods(before, {**dict.fromkeys(handed.handed), **billed.days}, self._today, self._rules, versions[-1].missed)
         due_now = {one.period.number for one in due.bill}
         rows = self._rows(deal, before, billed, due, versions, None)

@@ -24,13 +24,17 @@ from qbsf_pipeline.state.ledger import LedgerEntry
 from qbsf_pipeline_tests.invoices.records import (
     REALM,
     World,
+    account,
     codes,
+    customer,
     invoice,
+    item,
     ledger_line,
     operations,
     opportunity,
     outcomes,
     payload,
+    product,
     record_id,
     rules,
 )
@@ -89,7 +93,8 @@ class Life:
             entry = template_write(
                 row["operation"], body=body, key=row["key"], opportunity_id=DEAL, result_id=template_id, done_at=done_at
             )
-            self.writes.append(replace(entry, result=to_json({"deleted_at": done_at.isoformat()})))
+            result = to_json({"deleted_at": done_at.isoformat()})
+            self.writes.append(replace(entry, result=result, decided_from=row["decided_from"]))
             if row["operation"] == CREATE:
                 form = {"Id": template_id, **unwrapped(body)}
                 info = form["RecurringInfo"]
@@ -295,6 +300,24 @@ def test_an_approved_change_deletes_the_template_and_the_next_one_is_made_after_
     assert life.writes[-1].key == f"quickbooks:{REALM}:template:{DEAL}:1:2"
     total = sum(one["total"] for one in life.world.invoices) + Decimal("2000.00")
     assert total == Decimal("2400.00")
+
+
+def test_another_product_for_the_same_money_or_another_customer_takes_another_template() -> None:
+    life = begun()
+    assert operations(life.plan(WON + timedelta(days=1))) == ["write_back_opportunity"]
+    life.world.products.append(product(2, product_code="OTHER", name="Other"))
+    life.world.items.append(item(2, name="Other", fully_qualified_name="Other", sku="OTHER"))
+    life.world.lines[0] |= {"product_id": record_id("01t", 2), "product_code": "OTHER"}
+    life.approve(WON + timedelta(days=1), "change_schedule")
+    row = life.plan(WON + timedelta(days=1)).writes.row(-1, named=True)
+    assert (row["operation"], "other products or quantities" in row["reason"]) == (DELETE, True)
+
+    life = begun()
+    life.world.accounts.append(account(2))
+    life.world.customers.append(customer(2))
+    life.world.opportunities[0]["account_id"] = record_id("001", 2)
+    reasons = life.plan(WON + timedelta(days=1)).writes.filter(pl.col("operation") == DELETE).get_column("reason").to_list()
+    assert "It bills customer 101, and the deal is billed to customer 102." in reasons[0]
 
 
 def test_an_invoice_that_was_made_before_the_deletion_is_recognised_first() -> None:

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from qbsf_pipeline.invoices.recurring import refusals
 from qbsf_pipeline.invoices.recurring.known_templates import DealTemplate
 from qbsf_pipeline.invoices.recurring.schedule import BillingPeriod, BillingSchedule
-from qbsf_pipeline.invoices.recurring.templates import TemplateSplit, split_for_template
+from qbsf_pipeline.invoices.recurring.templates import TemplateSplit, content_of, split_for_template
 from qbsf_pipeline.invoices.validation import Reason
 from qbsf_pipeline.money import format_amount
 from qbsf_pipeline.settings import RecurringRules
@@ -73,6 +73,7 @@ def hand_over(
     today: date,
     rules: RecurringRules,
     *,
+    customer: str | None = None,
     refused: str = "",
     settled: bool = True,
 ) -> HandedOver:
@@ -83,12 +84,13 @@ def hand_over(
         billed: numbers that were billed or are being sent.
         templates: of the deal.
         today: the company's day.
+        customer: whom the deal bills in QuickBooks; ``None`` where that is not known.
         refused: why the deal is not billed by templates, in a sentence; empty where it is.
         settled: whether no change of the schedule waits for a person: only then is a template made.
     """
     if not refused and rules.bill_by != "template":
         refused = "The rules say that qbsf bills each period itself."
-    desk = _Desk(schedule, frozenset(billed), today, rules)
+    desk = _Desk(schedule, frozenset(billed), today, rules, customer)
     for template in templates:
         desk.consider(template, refused)
     if refused or not settled or desk.is_busy or any(one.status == "taken_over" for one in templates):
@@ -100,7 +102,10 @@ def hand_over(
 class _Desk:
     """Looks at the templates of one deal. One use."""
 
-    def __init__(self, schedule: BillingSchedule, billed: frozenset[int], today: date, rules: RecurringRules) -> None:
+    def __init__(
+        self, schedule: BillingSchedule, billed: frozenset[int], today: date, rules: RecurringRules, customer: str | None
+    ) -> None:
+        self._customer = customer
         self._schedule, self._billed, self._today, self._rules = schedule, billed, today, rules
         self._periods = {one.due_on: one for one in schedule.periods if one.kind == "period"}
         self.handed: dict[int, DealTemplate] = {}
@@ -157,6 +162,8 @@ class _Desk:
 
     def _differs(self, template: DealTemplate, days: Sequence[date]) -> str:
         """What of a template is not what the deal says, in a sentence; empty where it all is."""
+        if self._customer is not None and template.customer_id not in (None, self._customer):
+            return f"It bills customer {template.customer_id}, and the deal is billed to customer {self._customer}."
         for day in days:
             period = self._periods.get(day)
             if period is None:
@@ -164,6 +171,8 @@ class _Desk:
             if period.amount != template.net:
                 bills, wants = (format_amount(one, self._schedule.currency).strip() for one in (template.net, period.amount))
                 return f"It bills {bills} on {day}, and the deal says {wants}."
+            if template.content and template.content != content_of(period):
+                return f"It bills other products or quantities on {day} than the deal says."
         return ""
 
     def _taken_over(self, template: DealTemplate, periods: tuple[BillingPeriod, ...]) -> TemplateEnd:

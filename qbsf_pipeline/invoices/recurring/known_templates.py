@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from typing import Any, Literal
 from qbsf_pipeline.customers.texts import short_id
 from qbsf_pipeline.invoices.recurring.periods import months_later
 from qbsf_pipeline.invoices.recurring.schedule import sum_of
-from qbsf_pipeline.invoices.recurring.templates import ItemAmount, found_invoice
+from qbsf_pipeline.invoices.recurring.templates import CONTENT_LENGTH, ItemAmount, found_invoice
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.quickbooks.objects import opportunity_in
 from qbsf_pipeline.quickbooks.templates import unwrapped
@@ -52,6 +52,7 @@ class DealTemplate:
         lines: items and amounts of each of its invoices.
         days: on which it makes invoices; empty where that cannot be read.
         ours: whether qbsf made it: by the ledger, or by its name.
+        content: what each invoice bills (:func:`.templates.content_of`); empty where the ledger does not tell.
     """
 
     opportunity_id: str
@@ -63,6 +64,7 @@ class DealTemplate:
     lines: tuple[ItemAmount, ...]
     days: tuple[date, ...]
     ours: bool = True
+    content: str = ""
 
     @property
     def net(self) -> Decimal:
@@ -101,7 +103,8 @@ def deal_templates(
             status = _status(entry.result_id, ended, rows, entry.done_at, listed_until, invoices_until)
         body = unwrapped(parse_json(entry.sent_body or entry.payload))
         template_id = entry.result_id if entry.status == "done" else None
-        found.append(_template(entry.opportunity_id, template_id, status, body, ours=True))
+        made = _template(entry.opportunity_id, template_id, status, body, ours=True)
+        found.append(replace(made, content=(entry.decided_from or "")[:CONTENT_LENGTH]))
     known = {one.template_id for one in found}
     told = {short_id(one.opportunity_id) for one in found}
     for template_id, row in rows.items():

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from qbsf_pipeline.invoices.recurring.handing_over import HandedOver, hand_over
 from qbsf_pipeline.invoices.recurring.known_templates import DealTemplate, again
+from qbsf_pipeline.invoices.recurring.templates import content_of
 from qbsf_pipeline_tests.invoices.recurring.deals import TERMS, rules, schedule, sold
 
 TODAY = date(2026, 1, 20)
@@ -68,6 +69,10 @@ def told(found: HandedOver) -> tuple[int, int, list[bool], list[str], bool]:
         (decided(LIVE, of=replace(YEAR, status="paused", why="On hold.")), (12, 0, [False], [], False)),
         (decided(LIVE, with_rules=rules()), (12, 0, [False], [], True)),
         (decided(LIVE, billed=tuple(range(12)), with_rules=rules()), (0, 0, [], [], False)),
+        (decided(replace(LIVE, content="0" * 32)), (12, 0, [False], [], True)),
+        (decided(replace(LIVE, content=content_of(YEAR.periods[3]))), (12, 0, [], [], False)),
+        (decided(LIVE, customer="27"), (12, 0, [False], [], True)),
+        (decided(LIVE, customer="26"), (12, 0, [], [], False)),
         # What qbsf did not name is deleted only by a person's word.
         (decided(replace(LIVE, ours=False), of=schedule(sold("2400.00"))), (12, 0, [True], [], True)),
         (decided(replace(LIVE, days=())), (0, 0, [], ["template_unreadable"], False)),
