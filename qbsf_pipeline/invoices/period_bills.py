@@ -78,7 +78,8 @@ def _template(deal: Mapping[str, Any], schedule: BillingSchedule, split: Templat
     first, last = split.repeated[0], split.repeated[-1]
     number = again(known.made.templates(deal["id"]), first.number)
     total = format_amount(sum_of(one.amount for one in split.repeated), schedule.currency).strip()
-    left = f" {split.why}" if split.why else ""
+    often = "every month" if split.months == 1 else f"every {split.months} months"
+    left = f" qbsf bills {len(split.own)} other periods itself." if split.own else ""
     return Bill(
         key=known.keys.template(deal["id"], first.number, number),
         name=f"template of {len(split.repeated)} periods",
@@ -86,9 +87,9 @@ def _template(deal: Mapping[str, Any], schedule: BillingSchedule, split: Templat
         lines=deal_lines(first, ""),
         txn_date=first.due_on,
         why=(
-            f"A recurring template of QuickBooks bills {len(split.repeated)} periods from {first.due_on} to {last.due_on}, "
-            f"{total} together, every {split.months} months.{left} Each invoice"
-        ).replace("every 1 months", "every month"),
+            f"A recurring template of QuickBooks bills {len(split.repeated)} periods from {first.due_on} to {last.due_on}, {often}, "
+            f"{total} together.{left} Each invoice"
+        ),
         later=later,
         template=split,
         again=number,
