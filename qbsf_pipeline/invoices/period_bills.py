@@ -79,17 +79,16 @@ def _template(deal: Mapping[str, Any], schedule: BillingSchedule, split: Templat
     number = again(known.made.templates(deal["id"]), first.number)
     total = format_amount(sum_of(one.amount for one in split.repeated), schedule.currency).strip()
     often = "every month" if split.months == 1 else f"every {split.months} months"
-    left = f" qbsf bills {len(split.own)} other periods itself." if split.own else ""
+    others = "1 other period" if len(split.own) == 1 else f"{len(split.own)} other periods"
+    left = f" qbsf bills {others} itself." if split.own else ""
+    days = f"{len(split.repeated)} periods from {first.due_on} to {last.due_on}"
     return Bill(
         key=known.keys.template(deal["id"], first.number, number),
         name=f"template of {len(split.repeated)} periods",
         note="",
         lines=deal_lines(first, ""),
         txn_date=first.due_on,
-        why=(
-            f"A recurring template of QuickBooks bills {len(split.repeated)} periods from {first.due_on} to {last.due_on}, {often}, "
-            f"{total} together.{left} Each invoice"
-        ),
+        why=f"A recurring template of QuickBooks bills {days}, {often}, {total} together.{left} Each invoice",
         later=later,
         template=split,
         again=number,

@@ -205,13 +205,7 @@ def _still_planned(
     entries = _still_true(context, [entry for entry in entries if entry.source_id not in changed], outcome)
     if context.rules.recurring.bill_by != "template":
         return entries
-    by_period = [entry for entry in entries if _is_of_several(entry)]
-    try:
-        kept = without_unknown_templates(context, by_period, outcome)
-    except RecordRefused as error:
-        # A company without templates has none that could bill a period too; it says so of those that are to be made.
-        logger.warning("QuickBooks tells of no recurring templates: %s (%s)", error.code, error.message)
-        kept = by_period
+    kept = without_unknown_templates(context, [entry for entry in entries if _is_of_several(entry)], outcome)
     return [entry for entry in entries if entry in kept or not _is_of_several(entry)]
 
 

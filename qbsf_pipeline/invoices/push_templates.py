@@ -30,14 +30,15 @@ logger = logging.getLogger(__name__)
 
 #: There is no such object (Intuit's code, and HTTP's where a company answers without one).
 _NOT_FOUND = ("610", "404")
+#: The person who connected may not see this kind of record.
+_NOT_FOR_THIS_USER = "5020"
 
 
 def without_unknown_templates(context: PushContext, entries: Sequence[LedgerEntry], outcome: PushOutcome) -> list[LedgerEntry]:
     """Invoices and templates of deals that have no template in QuickBooks but those that they were planned with. The others are
     left for the next plan, which sees what was found here. Costs one read a push.
 
-    Raises:
-        RecordRefused: this company tells of no templates.
+    A company that does not list its templates has none that qbsf made: there, nothing is held back.
     """
     if not entries:
         return []
@@ -46,6 +47,11 @@ def without_unknown_templates(context: PushContext, entries: Sequence[LedgerEntr
     except (ServiceUnavailable, OutcomeUnknown) as error:
         outcome.unavailable["quickbooks"] = error.message
         return []
+    except (RecordRefused, AccessRefused) as error:
+        if isinstance(error, AccessRefused) and error.code != _NOT_FOR_THIS_USER:
+            raise
+        logger.warning("QuickBooks lists no recurring templates: %s (%s)", error.code, error.message)
+        return list(entries)
     known = {*context.known_templates, *_made_before(context)}
     unknown: dict[str, dict[str, Any]] = {}
     for record in listed:
@@ -85,7 +91,13 @@ def settle_templates(context: PushContext, entries: Sequence[LedgerEntry], outco
     """Find the templates whose answer was lost by their names. Returns those that QuickBooks does not have."""
     if not entries:
         return []
-    listed = context.quickbooks.recurring_templates()
+    try:
+        listed = context.quickbooks.recurring_templates()
+    except RecordRefused as error:
+        outcome.held += [
+            (entry.key, f"its answer was lost, and QuickBooks lists no templates: {error.message}") for entry in entries
+        ]
+        return []
     made = _made_before(context)
     lost: list[LedgerEntry] = []
     for entry in entries:

@@ -212,6 +212,8 @@ def test_a_template_that_nobody_remembers_keeps_its_deal_from_being_billed_until
     assert desk.calls == ["query"]
     desk.replies["query"] = lambda: HTML
     assert without_unknown_templates(desk.context, [entry], PushOutcome()) == []
+    desk.replies["query"] = lambda: fault("5030", "Feature not supported")
+    assert without_unknown_templates(desk.context, [entry], PushOutcome()) == [entry]
 
 
 @pytest.mark.parametrize(
