@@ -167,7 +167,7 @@ def test_what_is_alike_and_still_to_come_is_one_row_that_makes_a_template() -> N
     assert row["key"] == f"quickbooks:{REALM}:template:{DEAL}:1:1"
     assert (row["target_object"], row["amount"], row["txn_date"]) == ("RecurringTransaction", Decimal("916.63"), month(1))
     assert row["reason"].startswith(
-        "A recurring template of QuickBooks bills 11 periods from 2026-12-10 to 2027-10-10, 916.63 USD"
+        "A recurring template of QuickBooks bills 11 periods from 2026-12-10 to 2027-10-10, every month, 916.63 USD"
     )
     body = payload(plan, CREATE)["Invoice"]
     assert body["PrivateNote"] == f"Salesforce Opportunity {DEAL}"
