@@ -155,6 +155,9 @@ def _create(context: PushContext, entry: LedgerEntry, body: str, request_id: str
     except (ServiceUnavailable, StaleRecord, RecordRefused, AccessRefused) as error:
         _failed(context, entry, error, outcome)
         return
+    if record.get("Id") in (None, ""):
+        logger.warning("QuickBooks answered to the recurring template of %s without an id", entry.source_id)
+        return  # the same
     _made(context, entry, record, outcome)
 
 

@@ -469,7 +469,8 @@ class Schedules:
                 rivals.append(invoice_id)
         nets = {one: net for one in notes if (net := self._history.net(one)) is not None}
         taken = {one for one in invoices.values() if one is not None} | {*rivals}
-        made = self._made.of_deal(opportunity_id, schedule, set(invoices), taken, list(notes), nets)
+        vouched = self._history.linked_by(opportunity_id, PERSON)
+        made = self._made.of_deal(opportunity_id, schedule, set(invoices), taken, list(notes), nets, vouched, self._today)
         for number, invoice_id in made.placed.items():
             days[number], invoices[number] = None, invoice_id
         known = own | {*made.placed.values(), *made.unplaced}

@@ -414,6 +414,16 @@ def test_invoices_of_a_template_that_a_person_made_are_placed_and_qbsf_waits_for
     assert life.day(month(2) + timedelta(days=4)) == ["Deal 1 (period 3 of 12): 83.33"]
 
 
+def test_an_invoice_whose_date_a_person_moved_bills_its_period_once_the_person_links_it_to_the_deal() -> None:
+    life = begun()
+    life.run(month(1) + timedelta(days=9))
+    later = month(1) + timedelta(days=12)
+    assert codes(life.plan(later)) == {"template_invoice_unplaced"}
+    life.world.invoice_links.append({"opportunity_id": DEAL, "invoice_id": "302", "method": "person"})
+    assert codes(life.plan(later)) == set()
+    assert [shown(life)[number][0] for number in (1, 2)] == ["invoiced", "planned"]
+
+
 def test_a_second_invoice_of_the_template_for_one_day_makes_the_deal_wait_until_it_is_voided_or_owned() -> None:
     life = begun()
     life.run(month(1))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 from qbsf_pipeline.customers.texts import short_id
@@ -84,6 +84,8 @@ class MadeByTemplates:
         own: Collection[str],
         named: Collection[str],
         nets: Mapping[str, Decimal],
+        vouched: Collection[str] = (),
+        today: date = date.min,
     ) -> TemplateInvoices:
         """Which of them bill which period of a deal.
 
@@ -92,6 +94,9 @@ class MadeByTemplates:
             own: ids of the deal's invoices that qbsf made.
             named: ids of invoices that name the deal or are linked to it.
             nets: what these come to without tax, by id.
+            vouched: ids of invoices that a person linked to the deal: of a template, whatever their date is by now, they bill the
+                nearest of its periods that is due and has none.
+            today: the company's day.
         """
         short = short_id(opportunity_id)
         candidates = [
@@ -111,6 +116,10 @@ class MadeByTemplates:
             contested = {number: one for number, one in found.placed.items() if one in self._contested}
             placed |= {number: one for number, one in found.placed.items() if number not in contested}
             unplaced |= dict.fromkeys(found.unplaced)
+            for one in found.unplaced:
+                late = [period for period in periods if period.number not in placed and period.due_on <= today]
+                if one in vouched and late:
+                    placed[_nearest(late, self._invoices[one].txn_date).number] = one
             unsure += [found.why[one] for one in found.unsure]
             unsure += [f"Invoice id {one} fits the templates of several deals." for one in contested.values()]
         others = [
@@ -141,6 +150,10 @@ class MadeByTemplates:
             for period in schedule.periods
             if period.number not in taken and period.amount == net and abs((period.due_on - day).days) <= self._days
         ]
+
+
+def _nearest(periods: Sequence[BillingPeriod], day: date | None) -> BillingPeriod:
+    return min(periods, key=lambda one: (abs((one.due_on - day).days) if day is not None else 0, one.number))
 
 
 def _periods(schedule: BillingSchedule, template: DealTemplate, taken: Collection[int]) -> tuple[BillingPeriod, ...]:
