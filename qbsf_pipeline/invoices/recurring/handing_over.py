@@ -107,7 +107,9 @@ class _Desk:
     ) -> None:
         self._customer = customer
         self._schedule, self._billed, self._today, self._rules = schedule, billed, today, rules
-        self._periods = {one.due_on: one for one in schedule.periods if one.kind == "period"}
+        # Of two periods of one day, as a change may leave them, the one that was billed tells what a template did.
+        regular = sorted((one for one in schedule.periods if one.kind == "period"), key=lambda one: one.number in billed)
+        self._periods = {one.due_on: one for one in regular}
         self.handed: dict[int, DealTemplate] = {}
         self._ends: list[TemplateEnd] = []
         self._reasons: list[Reason] = []
