@@ -18,7 +18,9 @@ from qbsf_pipeline.cli.output import complain, print_json, progress_shown, say, 
 from qbsf_pipeline.cli.services import services_for
 from qbsf_pipeline.customers.fields import LABELS
 from qbsf_pipeline.errors import SYSTEM_NAMES
+from qbsf_pipeline.flows.approval import ALWAYS_ASKED
 from qbsf_pipeline.flows.time_zone import known_zone
+from qbsf_pipeline.invoices.recurring.known_templates import OPERATIONS as TEMPLATES
 from qbsf_pipeline.invoices.tables import DEALS, NOTES, PLAN
 from qbsf_pipeline.money import format_amount, parse_json
 from qbsf_pipeline.payments import tables as payments
@@ -69,6 +71,9 @@ class PassReport:
     aging: list[dict[str, Any]] = field(default_factory=list)
     written: dict[str, int] = field(default_factory=dict)
     month_end: list[dict[str, Any]] = field(default_factory=list)
+    credit_memos: list[dict[str, Any]] = field(default_factory=list)
+    questions: list[dict[str, Any]] = field(default_factory=list)
+    templates: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def changed_anything(self) -> bool:
@@ -76,6 +81,8 @@ class PassReport:
         customers = self.customers
         return bool(
             self.invoices
+            or self.credit_memos
+            or self.templates
             or customers["created"]
             or customers["changed"]
             or customers["written_back"]
@@ -213,6 +220,20 @@ def gather(
                 "opportunity_id": entry.opportunity_id,
             }
         )
+    credit_memos = [
+        {
+            "number": memo.get("DocNumber") or entry.result_id,
+            "customer": entry.customer_name,
+            "deal": entry.label,
+            "amount": Decimal(str(memo.get("TotalAmt", -(entry.amount or 0)))),
+            "currency": entry.currency,
+            "credit_memo_id": entry.result_id,
+            "opportunity_id": entry.opportunity_id,
+        }
+        for entry in done
+        if entry.operation == "create_credit_memo"
+        for memo in [parse_json(entry.result or "{}")]
+    ]
     dismissed = {failure.problem.source_id for failure in state.failures.list("dismissed")}
     refused = [row for row in refusals(warehouse, flows) if row["record_id"] not in dismissed]
     unfinished = [
@@ -262,6 +283,16 @@ def gather(
         if (decisions.get(entry.plan_id) or decisions.get(entry.batch or "")) != "rejected"
     ]
     waiting = len(open_writes) if settings.mode.writes else 0
+    templates = [
+        {"deal": entry.label, "write": entry.operation, "reason": entry.reason, "template_id": entry.result_id}
+        for entry in done
+        if entry.operation in TEMPLATES
+    ]
+    questions = [
+        {"plan_id": entry.plan_id, "deal": entry.label, "write": entry.operation, "reason": entry.reason}
+        for entry in open_writes
+        if entry.operation in ALWAYS_ASKED and not (decisions.get(entry.plan_id) or decisions.get(entry.batch or ""))
+    ]
     calls: dict[str, dict[str, int]] = {}
     for name, number in state.passes.api_usage(begun).items():
         system, _, kind = name.partition(".")
@@ -288,6 +319,9 @@ def gather(
         held=waiting,
         messages={"sent": state.outbox.sent_since(begun), "waiting": outbox.get("waiting", 0) + outbox.get("sending", 0)},
         month_end=_month_end(settings, state, begun),
+        credit_memos=credit_memos,
+        questions=questions,
+        templates=templates,
         steps=[{"step": name, "seconds": round(seconds, 2)} for name, seconds in steps],
         api_calls=calls,
         undelivered=state.outbox.reasons(),
@@ -349,6 +383,12 @@ def show(report: PassReport, settings: Settings) -> None:
         ),
         right=("Amount",),
     )
+    table(
+        "Credit memos created: apply each to an open invoice in QuickBooks, or pay it back",
+        ("Number", "Customer", "Deal", "Amount"),
+        ((one["number"], one["customer"], one["deal"], _money(one, "amount")) for one in report.credit_memos),
+        right=("Amount",),
+    )
     if report.invoices:
         say(f"\nCustomers: {report.customers['matched']} matched, {report.customers['created']} created.")
     table(
@@ -389,9 +429,19 @@ def show(report: PassReport, settings: Settings) -> None:
         ((one["record"], str(one["write"]).replace("_", " "), one["status"], one["why"]) for one in report.unfinished),
     )
     table("Mended by rule", ("Deal", "What"), ((one.get("deal"), one.get("text")) for one in report.notes))
+    table(
+        "Recurring templates of QuickBooks made or deleted",
+        ("Deal", "What"),
+        ((one["deal"], one["reason"]) for one in report.templates),
+    )
+    table(
+        "Waits for your decision: qbsf approve PLAN, or qbsf reject PLAN",
+        ("Plan", "Deal", "What"),
+        ((one["plan_id"], one["deal"], one["reason"]) for one in report.questions),
+    )
     for one in report.month_end:
         _show_month_end(one)
-    if report.error is None and not report.changed_anything and not report.closed:
+    if report.error is None and not report.changed_anything and not report.closed and not report.questions:
         say("\nNothing changed: every deal that can be invoiced has its invoice, every customer is in step.", style="green")
     if report.held and report.mode == Mode.APPROVE.value:
         say(f"\n{report.held} writes wait: look with qbsf plan, then qbsf approve PLAN_ID.")

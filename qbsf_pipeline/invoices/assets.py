@@ -37,7 +37,7 @@ from qbsf_pipeline.invoices.tables import (
     REFUSALS,
     TEMPLATE_INVOICES,
 )
-from qbsf_pipeline.invoices.tell import WORDS, problems_of, tell_invoices, tell_templates
+from qbsf_pipeline.invoices.tell import WORDS, problems_of, tell_credit_memos, tell_invoices, tell_templates
 from qbsf_pipeline.invoices.template_reading import read_template_invoices, read_templates
 from qbsf_pipeline.invoices.validation import CUSTOMER_IN_REVIEW
 from qbsf_pipeline.money import parse_json
@@ -212,8 +212,9 @@ pending = pending_asset(
 
 def _tell(opened: Doors, outcome: PushOutcome) -> dict[str, int]:
     told = tell_invoices(opened.state, opened.settings, opened.salesforce.instance_url, opened.now())
+    memos = tell_credit_memos(opened.state, opened.settings, opened.salesforce.instance_url, opened.now())
     tell_templates(opened.state, opened.settings, opened.salesforce.instance_url, opened.now())
-    progress(f"told finance of {told} invoices")
+    progress(f"told finance of {told} invoices" + (f" and {memos} credit memos" if memos else ""))
     return {
         "customers created": outcome.count("Customer"),
         "items created": outcome.count("Item"),

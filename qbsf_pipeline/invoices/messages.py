@@ -38,6 +38,27 @@ class InvoiceTold:
     deal_link: str
 
 
+@dataclass(frozen=True)
+class CreditMemoTold:
+    """One credit memo as it is told.
+
+    Attributes:
+        key: of the ledger entry.
+        number: document number, or QuickBooks' id where it has none.
+        amount: what it credits, above 0, in ``currency``.
+        memo_link, deal_link: for a person to open.
+    """
+
+    key: str
+    number: str
+    customer: str
+    deal: str
+    amount: Decimal
+    currency: str
+    memo_link: str
+    deal_link: str
+
+
 def invoice_summary(invoices: Sequence[InvoiceTold], channel: str, per_message: int) -> list[Message]:
     """One message for a pass: count, total per currency, each invoice; a long list goes on in a thread of it.
 
@@ -82,11 +103,40 @@ def invoice_summary(invoices: Sequence[InvoiceTold], channel: str, per_message: 
     return messages
 
 
-def totals(invoices: Sequence[InvoiceTold]) -> str:
+def credit_memo_messages(memos: Sequence[CreditMemoTold], channel: str) -> list[Message]:
+    """What finance has to do about credit memos that a person approved; as many messages as Slack's limit makes of them."""
+    lines = [
+        " · ".join(
+            (
+                f"• {link(memo.memo_link, memo.number)}",
+                escape(memo.customer),
+                format_amount(memo.amount, memo.currency),
+                link(memo.deal_link, memo.deal),
+            )
+        )
+        for memo in memos
+    ]
+    count = f"{len(memos)} credit memo{'s' if len(memos) != 1 else ''}"
+    title = f"*{count} created in QuickBooks* · {totals(memos)}\nApply each to an open invoice in QuickBooks, or pay it back."
+    digest = hashlib.sha256(" ".join(sorted(memo.key for memo in memos)).encode()).hexdigest()[:16]
+    return [
+        Message(
+            dedupe_key=f"credit-memos-created:{digest}:{number}",
+            channel=channel,
+            text=f"{count} created in QuickBooks, {totals(memos)}",
+            blocks=[section(title), *sections(part)],
+            thread_of=None,
+            kind="invoices",
+        )
+        for number, part in enumerate(fitting(lines), start=1)
+    ]
+
+
+def totals(documents: Sequence[InvoiceTold | CreditMemoTold]) -> str:
     """``41,250.00 USD and 3,000.00 EUR``: a sum for each currency, the largest first."""
     sums: dict[str, Decimal] = {}
-    for invoice in invoices:
-        sums[invoice.currency] = sums.get(invoice.currency, Decimal(0)) + invoice.amount
+    for document in documents:
+        sums[document.currency] = sums.get(document.currency, Decimal(0)) + document.amount
     ordered = sorted(sums.items(), key=lambda item: (-item[1], item[0]))
     return " and ".join(format_amount(amount, currency) for currency, amount in ordered)
 

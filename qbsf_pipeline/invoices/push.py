@@ -188,7 +188,11 @@ def push(context: PushContext, outcome: PushOutcome) -> None:
 
 def _runnable(context: PushContext, operation: str, outcome: PushOutcome) -> list[LedgerEntry]:
     planned = context.planned if operation in (*CREATES, CREATE_TEMPLATE, *TEMPLATE_ENDS) else None
-    return runnable(context.state, FLOW, operation, context.environment.mode, context.clock(), outcome.held, planned)
+    found = runnable(context.state, FLOW, operation, context.environment.mode, context.clock(), outcome.held, planned)
+    # Numbers rise with the dates of invoices, and with the periods of a deal.
+    return sorted(
+        found, key=lambda one: (one.txn_date or date.min, one.source_id if one.txn_date else "", period_of(one.key) or 0)
+    )
 
 
 def _still_planned(

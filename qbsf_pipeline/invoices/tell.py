@@ -10,7 +10,7 @@ import polars as pl
 
 from qbsf_pipeline.flows.messages import Words
 from qbsf_pipeline.flows.problems import record_link, with_refused_writes
-from qbsf_pipeline.invoices.messages import InvoiceTold, invoice_summary
+from qbsf_pipeline.invoices.messages import CreditMemoTold, InvoiceTold, credit_memo_messages, invoice_summary
 from qbsf_pipeline.invoices.recurring.known_templates import OPERATIONS
 from qbsf_pipeline.invoices.schedule_messages import template_messages
 from qbsf_pipeline.invoices.tables import FLOW
@@ -29,7 +29,7 @@ def tell_invoices(state: State, settings: Settings, instance_url: str, now: date
     Args:
         instance_url: base URL of the Salesforce org, for links to deals.
     """
-    entries = untold(state)
+    entries = _untold_invoices(state)
     if not entries:
         return 0
     told: list[InvoiceTold] = []
@@ -66,7 +66,7 @@ def tell_templates(state: State, settings: Settings, instance_url: str, now: dat
     Args:
         instance_url: base URL of the Salesforce org, for links to deals.
     """
-    entries = [entry for operation in OPERATIONS for entry in state.ledger.unannounced(FLOW, operation)]
+    entries = _untold_templates(state)
     if not entries:
         return 0
     told = [(entry.key, entry.label, record_link(instance_url, entry.source_id), entry.reason) for entry in entries]
@@ -76,8 +76,48 @@ def tell_templates(state: State, settings: Settings, instance_url: str, now: dat
     return len(entries)
 
 
+def tell_credit_memos(state: State, settings: Settings, instance_url: str, now: datetime) -> int:
+    """Tell finance of the credit memos that were made and not told yet: each has to be applied by a person. Returns how many.
+
+    Args:
+        instance_url: base URL of the Salesforce org, for links to deals.
+    """
+    entries = state.ledger.unannounced(FLOW, "create_credit_memo")
+    if not entries:
+        return 0
+    told = []
+    for entry in entries:
+        memo = parse_json(entry.result or "{}")
+        amount = memo.get("TotalAmt")
+        told.append(
+            CreditMemoTold(
+                key=entry.key,
+                number=str(memo.get("DocNumber") or entry.result_id),
+                customer=entry.customer_name or "",
+                deal=entry.label,
+                amount=Decimal(str(amount)) if amount is not None else -(entry.amount or Decimal(0)),
+                currency=entry.currency or "",
+                memo_link=settings.environment.quickbooks_link("creditmemo", "txnId", str(entry.result_id)),
+                deal_link=record_link(instance_url, entry.source_id),
+            )
+        )
+    with state.transaction():
+        state.outbox.put(credit_memo_messages(told, settings.environment.slack_finance_channel), now)
+        state.ledger.announce([entry.key for entry in entries], now)
+    return len(told)
+
+
 def untold(state: State) -> list[LedgerEntry]:
-    """Invoices that were made, and those that were found again and mailed after the state was lost, not told of yet."""
+    """What was made and not told of yet: invoices, those too that were found again and mailed after the state was lost, credit
+    memos, and recurring templates."""
+    return [*_untold_invoices(state), *state.ledger.unannounced(FLOW, "create_credit_memo"), *_untold_templates(state)]
+
+
+def _untold_templates(state: State) -> list[LedgerEntry]:
+    return [entry for operation in OPERATIONS for entry in state.ledger.unannounced(FLOW, operation)]
+
+
+def _untold_invoices(state: State) -> list[LedgerEntry]:
     made = state.ledger.unannounced(FLOW, "create_invoice")
     return made + state.ledger.unannounced(FLOW, "send_invoice", alone=True)
 

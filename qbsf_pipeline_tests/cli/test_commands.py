@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from qbsf_pipeline.cli.output import cell, print_json
-from qbsf_pipeline.cli.sync import PassReport, gather
+from qbsf_pipeline.cli.sync import PassReport, gather, show
 from qbsf_pipeline.flows.approval import batch_of
 from qbsf_pipeline.invoices.tables import PLAN
 from qbsf_pipeline.money import parse_json
@@ -25,6 +25,7 @@ from qbsf_pipeline.warehouse.connection import Warehouse, replace_rows
 from qbsf_pipeline_tests.cli.command import qbsf
 from qbsf_pipeline_tests.pipeline import FEW_MESSAGES, clear_environment
 from qbsf_pipeline_tests.state.writes import invoice as planned_invoice
+from qbsf_pipeline_tests.state.writes import sending
 
 QBSF = str(Path(sys.executable).with_name("qbsf"))
 
@@ -267,6 +268,30 @@ def test_what_a_person_rejected_waits_for_nobody(tmp_path: Path, monkeypatch: py
         assert (found.held, found.exit_code) == (0, 0)
         state.approvals.approve("P-1", "Ann", now)  # a deal's own decision goes before that on the whole plan
         assert gather(load_settings(), state, now, None, [], []).exit_code == 3
+
+
+def test_a_pass_lists_what_waits_for_a_word_and_the_credit_memos_that_it_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("QBSF_MODE", "live")
+    now = datetime(2026, 3, 31, 8, 0, tzinfo=UTC)
+    memo = planned_invoice(1, plan_id="P-1", operation="create_credit_memo", target_object="CreditMemo", amount=Decimal("-55.50"))
+    change = planned_invoice(2, plan_id="P-2", operation="change_schedule", reason="The schedule changes.")
+    with State.open(f"sqlite:///{tmp_path / 'home' / 'state.sqlite'}", tmp_path / "home") as state:
+        state.ledger.enqueue([memo, change], "B-1", now)
+        state.ledger.start([sending(memo)], now)
+        state.ledger.finish(memo.key, "71", '{"Id": "71", "DocNumber": "CM-7", "TotalAmt": 55.50}', now)
+        settings = load_settings()
+        found = gather(settings, state, now, None, [], [])
+        assert [(one["plan_id"], one["reason"]) for one in found.questions] == [("P-2", "The schedule changes.")]
+        assert [(one["number"], one["amount"]) for one in found.credit_memos] == [("CM-7", Decimal("55.50"))]
+        assert found.changed_anything
+        show(found, settings)
+        told = " ".join(capsys.readouterr().out.split())
+        assert "Credit memos created" in told
+        assert "P-2" in told
+        state.approvals.approve("P-2", "Ann", now)
+        assert gather(settings, state, now, None, [], []).questions == []
 
 
 @pytest.mark.parametrize(("mode", "before"), [("live", []), ("dry_run", ["paid"])])

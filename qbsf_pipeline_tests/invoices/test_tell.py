@@ -13,7 +13,7 @@ import pytest
 
 from qbsf_pipeline.flows.problems import TOLD_AFTER_ATTEMPTS, record_link, tell_problems
 from qbsf_pipeline.invoices.tables import REFUSALS
-from qbsf_pipeline.invoices.tell import WORDS, problems_of, tell_invoices
+from qbsf_pipeline.invoices.tell import WORDS, problems_of, tell_credit_memos, tell_invoices, untold
 from qbsf_pipeline.money import to_json
 from qbsf_pipeline.settings import Settings, load_settings
 from qbsf_pipeline.state.database import State
@@ -82,6 +82,23 @@ def test_when_telling_fails_the_invoices_are_told_next_time(state: State, settin
         _ = tell_invoices(state, settings, ORG, NOW) / 0
     assert waiting(state) == []
     assert tell_invoices(state, settings, ORG, NOW) == 1
+
+
+def test_a_credit_memo_is_told_once_with_what_finance_has_to_do(state: State, settings: Settings) -> None:
+    write = invoice(1, operation="create_credit_memo", target_object="CreditMemo", depends_on=(), amount=Decimal("-270.00"))
+    state.ledger.enqueue([write], "B-1", NOW)
+    state.ledger.start([sending(write)], NOW)
+    state.ledger.finish(write.key, "71", to_json({"Id": "71", "DocNumber": "CM-7", "TotalAmt": Decimal("291.60")}), NOW)
+    assert len(untold(state)) == 1
+    assert tell_credit_memos(state, settings, ORG, NOW) == 1
+    assert tell_credit_memos(state, settings, ORG, NOW) == 0
+    ((channel, text),) = waiting(state)
+    assert channel == "#finance"
+    assert text == (
+        "*1 credit memo created in QuickBooks* · 291.60 USD\nApply each to an open invoice in QuickBooks, or pay it back.\n"
+        "• <https://qbo.test/app/creditmemo?txnId=71|CM-7> · Acme &amp; Söhne · 291.60 USD · "
+        f"<{ORG}/lightning/r/Opportunity/006000000000001AAA/view|Acme \N{EN DASH} Phase 2>"
+    )
 
 
 def refusal(deal: int, position: int = 1, **values: Any) -> dict[str, Any]:
