@@ -289,7 +289,8 @@ class Schedules:
             question: a change that waits for a person.
             held: periods that it would change.
         """
-        handed = self._handed(deal, schedule, billed, settled=question is None)
+        settled = question is None or self._decisions.get(plan_id_of(question.key)) == "rejected"
+        handed = self._handed(deal, schedule, billed, settled=settled)
         due = due_periods(schedule, {**dict.fromkeys(handed.handed), **billed.days}, self._today, self._rules, newest.missed)
         question = question or (self._missed(newest, schedule, due) if not handed.waits else None)
         late = self._awaited(due, billed)
@@ -499,8 +500,9 @@ class Schedules:
         """An invoice that is not remembered, over another amount than its period, tells that the schedule was another one when it
         was made."""
         found = []
-        recognised = self._history.linked_by(schedule.opportunity_id, TEMPLATE)
-        open_to_doubt = {number for number in unremembered if billed.invoices.get(number) not in recognised}
+        links = {method: self._history.linked_by(schedule.opportunity_id, method) for method in (TEMPLATE, PERSON)}
+        accepted = {one for one in billed.by_template.values() if one in links[PERSON]} | {*links[TEMPLATE]}
+        open_to_doubt = {number for number in unremembered if billed.invoices.get(number) not in accepted}
         for period in (one for one in schedule.periods if one.number in open_to_doubt):
             if period.amount < 0:
                 memo = self._history.credit_memo(billed.invoices.get(period.number) or "")
@@ -515,7 +517,9 @@ class Schedules:
             net = sum_of([invoice["total"], -(invoice["tax"] or Decimal(0))])
             if net != period.amount:
                 number = str(invoice["doc_number"] or f"id {invoice['id']}")
-                found.append(refusals.billed_otherwise(number, net, period.amount, schedule.currency, period.span.starts))
+                reason = refusals.billed_otherwise(number, net, period.amount, schedule.currency, period.span.starts)
+                by_template = period.number in billed.by_template
+                found.append(replace(reason, remedy=template_refusals.CORRECT_OR_LINK) if by_template else reason)
         return found
 
     def _rows(

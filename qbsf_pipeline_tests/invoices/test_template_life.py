@@ -424,6 +424,31 @@ def test_an_invoice_whose_date_a_person_moved_bills_its_period_once_the_person_l
     assert [shown(life)[number][0] for number in (1, 2)] == ["invoiced", "planned"]
 
 
+def test_an_invoice_that_a_person_changed_before_it_was_seen_waits_until_it_is_corrected_or_owned() -> None:
+    life = begun()
+    life.run(month(1))
+    life.world.invoices[-1] |= {"total": Decimal("80.00")}
+    plan = life.plan(month(1))
+    assert codes(plan) == {"period_billed_otherwise"}
+    assert "qbsf review link-invoice" in plan.refusals.row(0, named=True)["remedy"]
+    life.world.invoice_links.append({"opportunity_id": DEAL, "invoice_id": "302", "method": "person"})
+    assert codes(life.plan(month(1))) == set()
+    # Once it was taken for the deal's, a later change of it is the books' business.
+    life.world.invoice_links[-1]["method"] = "template"
+    assert codes(life.plan(month(1))) == set()
+
+
+def test_a_rejected_change_does_not_keep_the_deal_from_its_template() -> None:
+    life = Life(with_rules=rules(recurring={"bill_by": "schedule"}))
+    life.day(WON)
+    life.change("2400.00")
+    life.rules = BY_TEMPLATE
+    plan = life.plan(WON)
+    assert CREATE not in operations(plan)
+    life.world.approvals[plan.writes.filter(pl.col("operation") == "change_schedule").row(0, named=True)["plan_id"]] = "rejected"
+    assert CREATE in operations(life.plan(WON))
+
+
 def test_a_second_invoice_of_the_template_for_one_day_makes_the_deal_wait_until_it_is_voided_or_owned() -> None:
     life = begun()
     life.run(month(1))

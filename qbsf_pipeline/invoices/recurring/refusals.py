@@ -10,6 +10,9 @@ from qbsf_pipeline.invoices.recurring.periods import MOST_PERIODS
 from qbsf_pipeline.invoices.validation import Reason
 from qbsf_pipeline.money import format_amount
 
+#: What to do about an invoice of a recurring template that is not over what its period comes to.
+CORRECT_OR_LINK = "Correct the invoice in QuickBooks. If it is right as it is, say so: qbsf review link-invoice."
+
 
 def frequency_unknown(whose: str, text: str) -> Reason:
     """The word for how often is none that is known.
