@@ -154,7 +154,8 @@ class _Desk:
                 self._put_schedule(deal, stopped)
         for opportunity_id in self._schedules.missing(set(self._known.inputs.opportunity.get_column("id").to_list())):
             unknown = dict.fromkeys(("name", "account_id", "owner_id", "amount", "currency"))
-            self._put_refusals({"id": opportunity_id, **unknown}, [schedule_refusals.deal_not_shown()])
+            reason = schedule_refusals.deal_not_shown(by_template=self._schedules.has_templates(opportunity_id))
+            self._put_refusals({"id": opportunity_id, **unknown}, [reason])
 
     def _put_billed(self, deal: Mapping[str, Any], billed: Billed) -> None:
         if billed.rivals:

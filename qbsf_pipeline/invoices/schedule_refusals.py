@@ -21,12 +21,18 @@ def amendment_by_hand(contract_id: str | None) -> Reason:
     )
 
 
-def deal_not_shown() -> Reason:
-    """A schedule is kept, and Salesforce does not show its deal."""
+def deal_not_shown(*, by_template: bool = False) -> Reason:
+    """A schedule is kept, and Salesforce does not show its deal.
+
+    Args:
+        by_template: whether a recurring template of QuickBooks bills it, which goes on.
+    """
+    goes_on = " by qbsf, and its recurring template in QuickBooks goes on" if by_template else ""
+    delete = "delete the template, and " if by_template else ""
     return Reason(
         "deal_not_shown",
-        "The deal is billed period by period, and Salesforce does not show it any more. Nothing of it is billed.",
-        "Let the integration user see the deal; if it is gone for good, bill what is left in QuickBooks by hand.",
+        f"The deal is billed period by period, and Salesforce does not show it any more. Nothing of it is billed{goes_on}.",
+        f"Let the integration user see the deal; if it is gone for good, {delete}bill what is left in QuickBooks by hand.",
     )
 
 

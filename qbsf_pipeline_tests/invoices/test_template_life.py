@@ -361,6 +361,13 @@ def test_a_deal_that_is_not_won_any_more_deletes_its_template_at_once(change: di
     assert "1 recurring template of QuickBooks made or deleted" in message.text
 
 
+def test_a_deal_that_is_not_shown_any_more_says_that_its_template_goes_on() -> None:
+    life = begun()
+    life.world.opportunities = []
+    (refused,) = life.plan(WON).refusals.to_dicts()
+    assert (refused["code"], "goes on" in refused["reason"]) == ("deal_not_shown", True)
+
+
 def test_an_invoice_that_a_template_made_after_its_deal_was_lost_is_told() -> None:
     life = begun()
     life.world.opportunities[0] |= {"is_won": False}
