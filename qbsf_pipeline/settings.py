@@ -216,7 +216,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class OpportunityFields(_Section):
-    """API names of the fields of Opportunity that are read and written."""
+    """API names of the fields of Opportunity that are read and written; ``billing_on_hold`` is a checkbox that an org may have,
+    empty where it has none."""
 
     payment_terms: Text
     contract_url: Text
@@ -231,6 +232,7 @@ class OpportunityFields(_Section):
     last_payment_date: Text
     days_outstanding: Text
     aging_bucket: Text
+    billing_on_hold: str
 
 
 class AccountFields(_Section):

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 from dagster._core.storage.defs_state.base import set_defs_state_storage
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # The same examples on every run, so that what passed here passes there. To look for new ones: HYPOTHESIS_PROFILE=explore.
-settings.register_profile("repeatable", derandomize=True)
-settings.register_profile("explore", max_examples=1000)
+# A busy machine fails no test: how long one takes belongs in the benchmarks.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("repeatable", settings.get_profile("untimed"), derandomize=True)
+settings.register_profile("explore", settings.get_profile("untimed"), max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 

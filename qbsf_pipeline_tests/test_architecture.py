@@ -20,8 +20,8 @@ PURE_MODULES = {
     "flows": "approval messages plans remedies",
     "invoices": (
         "account_write_backs bill_to company deal_rows details history inputs items judging keys known lines messages "
-        "new_records payloads period_bills rows schedule_messages schedule_refusals schedule_tables schedules sound_deals "
-        "tables terms validation"
+        "new_records payloads period_bills rows schedule_lines schedule_messages schedule_refusals schedule_tables schedules "
+        "sound_deals tables terms validation"
     ),
     "payments": "changes documents fingerprints inputs keys messages settling stages tables telling",
     "receivables": "applications deals identities owed status tables",

@@ -103,7 +103,7 @@ select
     b.outcome as match,
     b.reason as match_reason,
     nullif(p.customer_key, b.customer_key) as parent_key,
-    coalesce(a.record ->> '$.Industry', a.record ->> '$.Type') as segment,
+    coalesce(nullif(trim(a.industry), ''), nullif(trim(a.type), '')) as segment,
     a.owner_id,
     u.name as owner,
     coalesce(a.billing_email, c.email) as email,

@@ -53,7 +53,7 @@ select
     cast(v.amount as decimal(18, 2)) as amount,
     coalesce(v.currency, g.currency) as currency,
     v.billing_frequency,
-    v.billing_periods,
+    cast(v.billing_periods as decimal(18, 2)) as billing_periods,
     v.billing_start_date as billing_start_on,
     v.payment_terms,
     v.invoice_id,

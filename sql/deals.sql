@@ -9,8 +9,6 @@
 -- @values: status in won, lost, open, deleted
 -- @measure: booked | amount of a won deal at its close date, without tax: total contract value, no figure of the accounts
 --     | unit: the deal's currency | source: bookings as in SaaS metrics (opexengine.com)
--- @measure: mrr | amount of a won recurring deal / (billing periods x months of a period), rounded to the cent
---     | unit: the deal's currency per month | source: monthly recurring revenue as ChartMogul defines it
 --
 -- opportunity_id: Salesforce id, 18 characters
 -- deal: name of the deal
@@ -30,10 +28,7 @@
 -- home_currency: ISO code of the company's currency in QuickBooks
 -- payment_terms: terms on the deal
 -- billing_frequency: One-Time, Monthly, Quarterly or Annual, as written
--- billing_periods: how many times a recurring deal is billed
--- recurring_from: first day of a recurring deal whose frequency, periods and start are known; else null
--- recurring_until: its last day
--- mrr: monthly recurring revenue of a won recurring deal: amount divided by its months
+-- billing_periods: how many times a recurring deal is billed, as written; its periods are in reporting.billing_schedules
 -- contract_url: link to the signed contract
 -- invoices: live invoices that bill it
 -- invoiced: their totals, without tax
@@ -88,14 +83,7 @@ written as (
         coalesce(o.currency, org.currency, home.currency) as iso_code,
         home.currency as home_currency,
         cast(round(o.amount, 2) as decimal(18, 2)) as worth,
-        coalesce(o.is_won, false) and not coalesce(o.is_deleted, false) as won,
-        case lower(trim(o.billing_frequency))
-            when 'monthly' then 1
-            when 'quarterly' then 3
-            when 'annual' then 12
-            when 'annually' then 12
-            when 'yearly' then 12
-        end * case when o.billing_periods between 1 and 600 then o.billing_periods end as months
+        coalesce(o.is_won, false) and not coalesce(o.is_deleted, false) as won
     from salesforce.opportunity as o
     cross join home
     cross join org
@@ -140,21 +128,7 @@ select
     d.home_currency,
     d.payment_terms,
     d.billing_frequency,
-    d.billing_periods,
-    case when d.months is not null then d.billing_start_date end as recurring_from,
-    cast(d.billing_start_date + to_months(cast(d.months as integer)) - interval 1 day as date) as recurring_until,
-    case
-        when d.won and d.months is not null and d.billing_start_date is not null
-            then
-                cast(
-                    cast(
-                        sign(d.worth)
-                        * ((2 * cast(cast(abs(d.worth) as decimal(38, 2)) * 100 as hugeint) + d.months) // (2 * d.months))
-                        as decimal(38, 0)
-                    )
-                    * cast(0.01 as decimal(2, 2)) as decimal(18, 2)
-                )
-    end as mrr,
+    cast(d.billing_periods as decimal(18, 2)) as billing_periods,
     d.contract_url,
     coalesce(b.invoices, 0) as invoices,
     coalesce(b.invoiced, 0) as invoiced,

@@ -1,15 +1,18 @@
 -- reporting.recurring_revenue
 -- A row is one month of one customer's monthly recurring revenue in one currency, and how it moved since the month before; the
--- month after the last one is there too, with the churn. Recurring are won deals whose billing frequency, number of periods and
--- start date are filled in; for others nothing is guessed. A deal counts in a month when it runs on its last day, or on the day
--- that counts as today in the month under way. Per row: mrr_begin + new_mrr + reactivation + expansion - contraction - churn =
--- mrr_end. Ending one of several deals is a contraction. Movements are in the deals' own currency, so rates move nothing. The
--- last five years.
+-- month after the last one is there too, with the churn. It is what billing schedules bill of subscriptions, each share for one
+-- month (invoices.billing_schedule_lines): set-up fees are left out, and so are deals without a schedule; nothing is guessed. A
+-- share counts in a month when its days cover the last day of it, or the day that counts as today in the month under way, and
+-- the agreement in force on that day has it. So a change counts from the day on which it was agreed, and what ran before stays.
+-- A schedule that rests (its deal opened again, or its billing on hold) or was cancelled runs no more from that day. A period
+-- that was billed keeps its share; what a change adds to it or takes from it afterwards is in none. Per row: mrr_begin + new_mrr
+-- + reactivation + expansion - contraction - churn = mrr_end. Ending one of several deals is a contraction. Movements are in the
+-- deals' own currency, so rates move nothing. The last five years.
 --
 -- @key: row_key
 -- @required: row_key, month, currency, mrr_begin, new_mrr, reactivation, expansion, contraction, churn, mrr_end, arr
 -- @refers: customer_key to customers.customer_key
--- @measure: mrr_end | sum of mrr of the deals that run at the end of the month | unit: currency per month
+-- @measure: mrr_end | sum of the monthly shares that run at the end of the month | unit: currency per month
 --     | source: ChartMogul, monthly recurring revenue
 -- @measure: arr | 12 x mrr_end | unit: currency per year | source: ChartMogul, annual run rate
 -- @measure: new_mrr | mrr of a customer that never had any | unit: currency per month | source: ChartMogul, MRR movements
@@ -42,13 +45,23 @@ with today as (
     from pipeline.reporting_day
 ),
 
-contracts as (
-    select coalesce(customer_key, '-') as customer_key, currency, mrr, recurring_from, recurring_until
-    from reporting.deals
-    where mrr <> 0
+-- A share runs on the days that it covers and on which its agreement is in force.
+shares as (
+    select
+        l.opportunity_id,
+        coalesce(d.customer_key, '-') as customer_key,
+        coalesce(nullif(l.currency, ''), d.currency) as currency,
+        l.monthly_amount as mrr,
+        greatest(l.covers_from, coalesce(l.in_force_from, l.covers_from)) as runs_from,
+        least(l.covers_to, coalesce(l.in_force_to, l.covers_to)) as runs_until
+    from invoices.billing_schedule_lines as l
+    inner join reporting.deals as d on l.opportunity_id = d.opportunity_id
+    where l.status = 'active' and l.monthly_amount <> 0
 ),
 
-begun as (select customer_key, currency, min(recurring_from) as first_on from contracts group by customer_key, currency),
+running_shares as (select * from shares where runs_from <= runs_until),
+
+begun as (select customer_key, currency, min(runs_from) as first_on from running_shares group by customer_key, currency),
 
 spread as (
     select
@@ -57,20 +70,20 @@ spread as (
         cast(
             unnest(
                 generate_series(
-                    greatest(date_trunc('month', c.recurring_from), today.floor),
-                    least(date_trunc('month', c.recurring_until), date_trunc('month', today.as_of)),
+                    greatest(date_trunc('month', c.runs_from), today.floor),
+                    least(date_trunc('month', c.runs_until), date_trunc('month', today.as_of)),
                     interval 1 month
                 )
             ) as date
         ) as month
-    from contracts as c
+    from running_shares as c
     cross join today
 ),
 
 running as (
-    select customer_key, currency, month, sum(mrr) as mrr, count(*) as deals
+    select customer_key, currency, month, cast(sum(mrr) as decimal(18, 2)) as mrr, count(distinct opportunity_id) as deals
     from spread
-    where least(last_day(month), as_of) between recurring_from and recurring_until
+    where least(last_day(month), as_of) between runs_from and runs_until
     group by customer_key, currency, month
 ),
 

@@ -34,6 +34,8 @@ EXPLAINED, FAILED, SOME_UNEXPLAINED = 0, 1, 3
 _MOST_SHOWN = 20
 #: Differences of earlier months that the terminal names; workbook, page and --json have all.
 _MOST_CARRIED = 5
+#: An instant as people read it, by the company's clock.
+_CLOCK = "%Y-%m-%d %H:%M %Z"
 
 Month = Annotated[str, typer.Option("--month", metavar="MONTH", help="Such as 2026-03.")]
 By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who decides; else the user of this machine.")]
@@ -70,7 +72,9 @@ def reconcile(
             raise typer.Exit(FAILED)
         with _opened(settings) as state:
             kept = newest_of(state, wanted)
-            produced = Produced(report_of(state, kept), kept.report_id, reports_folder(settings.environment.home, wanted))
+            produced = Produced(
+                report_of(state, kept, known_zone(state)), kept.report_id, reports_folder(settings.environment.home, wanted)
+            )
     _tell(produced, json=json)
     raise typer.Exit(exit_code_of(produced.report))
 
@@ -136,7 +140,7 @@ def close(
     if json:
         print_json(report_as_json(produced))
         return
-    say(f"{title_of(wanted)} is closed with the report of {produced.report.produced_at:%Y-%m-%d %H:%M} UTC.", style="bold")
+    say(f"{title_of(wanted)} is closed with the report of {produced.report.produced_at:{_CLOCK}}.", style="bold")
     _tell_places(produced)
 
 
@@ -151,7 +155,7 @@ def reopen(
     settings, now = load_settings(), datetime.now(UTC)
     wanted = month_of(month)
     with _opened(settings) as state:
-        produced = producing.reopen(state, settings.environment.home, wanted, _by(by), reason, now)
+        produced = producing.reopen(state, settings.environment.home, wanted, _by(by), reason, known_zone(state), now)
     if json:
         print_json(report_as_json(produced))
         return
@@ -166,7 +170,7 @@ def list_reports(
     wanted = None if month is None else month_of(month)
     settings = load_settings()
     with _opened(settings) as state:
-        kept = state.month_end_reports.list(wanted)
+        kept, zone = state.month_end_reports.list(wanted), known_zone(state)
     if json:
         print_json([_kept(one) for one in kept])
         return
@@ -179,7 +183,7 @@ def list_reports(
             (
                 one.report_id,
                 key_of(one.month),
-                one.kept_at,
+                f"{one.kept_at.astimezone(zone):{_CLOCK}}",
                 "; ".join(
                     f"{format_amount(row['won'], currency)}, {format_amount(row['invoiced'], currency)}"
                     for currency, row in one.figures["totals"].items()
@@ -211,7 +215,7 @@ def show(
         newest = state.month_end_reports.newest(wanted)
         # Beside the newest one's files, not in place of them.
         folder = folder if newest is not None and newest.report_id == kept.report_id else folder / kept.report_id
-        produced = Produced(report_of(state, kept), kept.report_id, folder)
+        produced = Produced(report_of(state, kept, known_zone(state)), kept.report_id, folder)
     write_files(produced.report, folder)
     _tell(produced, json=json)
 
@@ -222,14 +226,14 @@ def exit_code_of(report: Report) -> int:
 
 
 def report_as_json(produced: Produced) -> dict[str, Any]:
-    """A report as ``--json`` prints it; of the cases those that differ, the most urgent first."""
-    report = produced.report
+    """A report as ``--json`` prints it, instants in UTC; of the cases those that differ, the most urgent first."""
+    report, closing = produced.report, produced.report.closing
     return {
         "month": key_of(report.month),
         "report": produced.report_id,
-        "produced_at": report.produced_at,
+        "produced_at": report.produced_at.astimezone(UTC),
         "company": report.company,
-        "closed": None if report.closing is None else dict(vars(report.closing)),
+        "closed": closing and {"closed_by": closing.closed_by, "closed_at": closing.closed_at.astimezone(UTC)},
         "totals": _rows(report.totals.sort("currency")),
         "bridge": _rows(report.bridge.sort("currency", "position")),
         "differences": _rows(most_urgent(report.cases)),
@@ -248,7 +252,7 @@ def show_report(produced: Produced) -> None:
     state = "open"
     if report.closing is not None:
         state = f"closed on {report.closing.closed_at:%Y-%m-%d} by {report.closing.closed_by}"
-    made = f"{report.produced_at:%Y-%m-%d %H:%M} UTC"
+    made = f"{report.produced_at:{_CLOCK}}"
     say(f"\n{title_of(report.month)}: won against invoiced ({state}; report {produced.report_id} of {made})", style="bold")
     if report.totals.is_empty():
         say("No deal was won and nothing was invoiced.")

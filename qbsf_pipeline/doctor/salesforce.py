@@ -87,6 +87,7 @@ EXPECTED_FIELDS: tuple[ExpectedField, ...] = (
     ExpectedField("account.payment_terms", "Text(80)", written=True, length=_TERM),
     ExpectedField("account.billing_email", "Email"),
     ExpectedField("account.customer_id", "Text(50), External ID, Unique", written=True, length=_ID),
+    ExpectedField("opportunity.billing_on_hold", "Checkbox", ("boolean",)),
     ExpectedField("account.tax_exempt", "Checkbox", ("boolean",)),
     ExpectedField("account.active", "Checkbox", ("boolean",)),
 )

@@ -15,7 +15,7 @@ from qbsf_pipeline.customers.matching.side_by_side import details_of
 from qbsf_pipeline.customers.matching.tell import tell_reviews
 from qbsf_pipeline.flows.approval import ALWAYS_ASKED
 from qbsf_pipeline.flows.plan_assets import PlanConfig, plan_spec
-from qbsf_pipeline.flows.plans import company_today, company_zone, kept_keys
+from qbsf_pipeline.flows.plans import company_zone, kept_keys
 from qbsf_pipeline.flows.problems import entries_to_tell, record_link, tell_problems
 from qbsf_pipeline.flows.writing import Pending, Pushing, pending_asset, plan_results, pushed_asset
 from qbsf_pipeline.invoices.inputs import InvoiceInputs, PlanParameters
@@ -39,7 +39,7 @@ from qbsf_pipeline.invoices.tables import (
 )
 from qbsf_pipeline.invoices.tell import WORDS, problems_of, tell_credit_memos, tell_invoices, tell_templates
 from qbsf_pipeline.invoices.template_reading import read_template_invoices, read_templates
-from qbsf_pipeline.invoices.validation import CUSTOMER_IN_REVIEW
+from qbsf_pipeline.invoices.validation import BILLING_ON_HOLD, CUSTOMER_IN_REVIEW
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.progress import progress
 from qbsf_pipeline.quickbooks import objects as quickbooks
@@ -119,17 +119,15 @@ def invoice_plan(
     opened = doors.open(warehouse)
     with step(opened, FLOW, "plan", context.run_id) as report:
         inputs = _inputs(opened)
-        today = (
-            date.fromisoformat(config.as_of)
-            if config.as_of
-            else company_today(inputs.company_info, inputs.organization, opened.now())
-        )
+        zone = company_zone(inputs.company_info, inputs.organization)
+        today = date.fromisoformat(config.as_of) if config.as_of else opened.now().astimezone(zone).date()
         environment = opened.settings.environment
         parameters = PlanParameters(
             as_of=today,
             go_live=environment.qbsf_go_live_date,
             organization_id=str(inputs.organization.get_column("id").item(0)),
             realm_id=environment.quickbooks_realm_id or "",
+            time_zone=zone.key,
             invoice_link=environment.quickbooks_link("invoice", "txnId", "{id}"),
         )
         progress(f"looking at {inputs.opportunity.height} opportunities")
@@ -388,8 +386,8 @@ def _tell_problems(opened: Doors) -> int:
         or entry.operation not in ("create_invoice", CREATE_TEMPLATE, "create_customer", "create_item")
     ]
     problems = problems_of(refusals, entries, opened.salesforce.instance_url)
-    # Accounts in review are asked about in a message of their own.
-    asked = frozenset({CUSTOMER_IN_REVIEW})
+    # Accounts in review are asked about in a message of their own; that a deal is on hold was somebody's wish.
+    asked = frozenset({CUSTOMER_IN_REVIEW, BILLING_ON_HOLD})
     return tell_problems(opened.state, opened.settings, problems, FLOW, WORDS, opened.now(), told_elsewhere=asked)
 
 

@@ -70,6 +70,7 @@ class PlanParameters:
         organization_id: the Salesforce org, part of keys.
         realm_id: the QuickBooks company, part of keys.
         send: whether invoices may be e-mailed at all; the rule ``invoices.send`` must say so too.
+        time_zone: of the company (IANA name): the days of agreements are its days.
         invoice_link: where a person opens an invoice, with ``{id}`` for its id.
     """
 
@@ -78,4 +79,5 @@ class PlanParameters:
     organization_id: str
     realm_id: str
     send: bool = True
+    time_zone: str = "UTC"
     invoice_link: str = "https://app.qbo.intuit.com/app/invoice?txnId={id}"

@@ -52,6 +52,10 @@ class Known:
         go_live = self.parameters.go_live
         return go_live is not None and deal["close_date"] is not None and deal["close_date"] < go_live
 
+    def is_on_hold(self, deal: Mapping[str, Any]) -> bool:
+        """Whether the deal says that nothing of it is billed for now, in the checkbox that the rules name."""
+        return bool(self.rules.salesforce.opportunity.billing_on_hold) and deal["billing_on_hold"] is True
+
     def account_name(self, account_id: str | None) -> str | None:
         """The name of an account."""
         return (self.accounts.get(account_id or "") or {}).get("name")

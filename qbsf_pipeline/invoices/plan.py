@@ -26,9 +26,10 @@ from qbsf_pipeline.invoices.line_sources.sold import SoldLines, sold_lines
 from qbsf_pipeline.invoices.new_records import NewRecords
 from qbsf_pipeline.invoices.period_bills import PeriodAdoption, newest_key, period_adoption, period_bills
 from qbsf_pipeline.invoices.recurring.handing_over import TemplateEnd
-from qbsf_pipeline.invoices.recurring.tables import BILLING_SCHEDULE_LINES, BILLING_SCHEDULES, line_rows
+from qbsf_pipeline.invoices.recurring.tables import BILLING_SCHEDULE_LINES, BILLING_SCHEDULES
 from qbsf_pipeline.invoices.recurring.terms import deal_terms
 from qbsf_pipeline.invoices.rows import placed
+from qbsf_pipeline.invoices.schedule_lines import lines_by_agreement
 from qbsf_pipeline.invoices.schedule_tables import SCHEDULE_AGREEMENTS, agreement_row
 from qbsf_pipeline.invoices.schedules import Question, Scheduled, Schedules
 from qbsf_pipeline.invoices.sound_deals import Findings, SoundDeal
@@ -36,6 +37,7 @@ from qbsf_pipeline.invoices.tables import DEALS, NOTES, PLAN, REFUSALS, TEMPLATE
 from qbsf_pipeline.invoices.validation import Reason
 from qbsf_pipeline.money import format_amount
 from qbsf_pipeline.settings import Rules
+from qbsf_pipeline.state.billing_schedules import AgreedSchedule
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def plan_invoices(inputs: InvoiceInputs, rules: Rules, parameters: PlanParameter
         notes=NOTES.frame(desk.notes).unique(maintain_order=True),
         deals=DEALS.frame(desk.deals),
         schedules=BILLING_SCHEDULES.frame(desk.schedules),
-        schedule_lines=BILLING_SCHEDULE_LINES.frame(desk.schedule_lines),
+        schedule_lines=BILLING_SCHEDULE_LINES.frame(desk.schedule_lines()),
         agreements=SCHEDULE_AGREEMENTS.frame(desk.agreements),
         template_invoices=TEMPLATE_INVOICES.frame(desk.template_invoices),
     )
@@ -112,9 +114,9 @@ class _Desk:
         self.notes: list[dict[str, Any]] = []
         self.deals: list[dict[str, Any]] = []
         self.schedules: list[Mapping[str, Any]] = []
-        self.schedule_lines: list[dict[str, Any]] = []
         self.agreements: list[dict[str, Any]] = []
         self.template_invoices: list[dict[str, Any]] = []
+        self._agreed_now: list[AgreedSchedule] = []
         self._open = self._sort_out()
         self._details = details_of(self._open, known)
         self._new = NewRecords(known, self._details.customers)
@@ -188,6 +190,9 @@ class _Desk:
     def _consider(self, deal: Mapping[str, Any]) -> None:
         """Look at one deal; put it with the sound ones, or say everything that stands against it."""
         findings = Findings()
+        if self._known.is_on_hold(deal):
+            self._consider_on_hold(deal)
+            return
         sold = sold_lines(deal, self._details.sources)
         terms = deal_terms(deal, sold.terms, self._known.company.org_currency)
         scheduled = self._schedules.decide(deal, sold, terms, self._details.revenue)
@@ -214,6 +219,26 @@ class _Desk:
             self._put_deal(deal, "in_progress", f"An invoice over {total} is on its way.")
         else:
             self._put_deal(deal, "planned", f"An invoice over {total} is planned.")
+
+    def _consider_on_hold(self, deal: Mapping[str, Any]) -> None:
+        """Nothing of the deal is billed: it waits, and of a schedule that was begun a person is asked whether it rests."""
+        scheduled = self._schedules.on_hold(deal)
+        reason = validation.billing_on_hold(self._known.rules.salesforce.opportunity.billing_on_hold)
+        line = self._known.history.ledger(self._known.history.invoice_key(deal["id"]))
+        sent = line is not None and line.status == "sending"
+        reasons = [] if sent else [reason]
+        if scheduled is not None:
+            self._put_schedule(deal, scheduled)
+            sent = None in scheduled.placed.values()
+            reasons = [*scheduled.reasons, *([] if scheduled.placed else [reason])]
+        if reasons:
+            self._put_refusals(deal, reasons)
+            self._put_deal(deal, "refused", " ".join(one.text for one in reasons))
+        elif sent or scheduled is None:
+            self._put_deal(deal, "in_progress", "An invoice was sent to QuickBooks, and its answer is being looked for.")
+        else:
+            asked = f"{reason.text} " if scheduled.question is not None else ""
+            self._put_deal(deal, "invoiced" if scheduled.is_billed else "scheduled", f"{asked}{scheduled.outlook}")
 
     def _consider_scheduled(self, deal: Mapping[str, Any], sold: SoldLines, scheduled: Scheduled) -> None:
         """Look at a deal that is billed period by period: every period that is due is an invoice of its own."""
@@ -253,10 +278,9 @@ class _Desk:
 
     def _put_schedule(self, deal: Mapping[str, Any], scheduled: Scheduled) -> None:
         self.schedules += scheduled.rows
-        if scheduled.schedule is not None and not scheduled.reasons:
-            self.schedule_lines += line_rows(scheduled.schedule)
         if scheduled.agreement is not None:
             self.agreements.append(agreement_row(scheduled.agreement))
+            self._agreed_now.append(scheduled.agreement.agreed)
         if scheduled.question is not None:
             self._questions.append((deal, scheduled.question))
         self._template_ends += [(deal, end) for end in scheduled.templates.ends]
@@ -265,6 +289,11 @@ class _Desk:
                 {"opportunity_id": deal["id"], "invoice_id": invoice_id, "period": number}
                 for number, invoice_id in scheduled.by_template.items()
             ]
+
+    def schedule_lines(self) -> list[dict[str, Any]]:
+        """Rows of :data:`.recurring.tables.BILLING_SCHEDULE_LINES`: also of deals that wait, or are not won any more."""
+        parameters = self._known.parameters
+        return lines_by_agreement(self._schedules.versions(), self._agreed_now, parameters.as_of, parameters.time_zone)
 
     def _take(self, sound: SoundDeal, findings: Findings) -> None:
         """Put a deal with the sound ones, and what it needs with what is to be created."""

@@ -36,6 +36,7 @@ from qbsf_pipeline.state.billing_schedules import AgreedSchedule
 from qbsf_pipeline.state.links import PERSON, TEMPLATE
 
 _BY_RULES = "rules"
+_ON_HOLD = "The deal's billing is on hold."
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,10 @@ class Schedules:
         """Whether QuickBooks has, or may have, a recurring template that bills the deal."""
         return opportunity_id[:15] in self._made.deals
 
+    def versions(self) -> list[AgreedSchedule]:
+        """Every agreement on every deal as it is billed now, the newest of a deal last."""
+        return [version for versions in self._versions.values() for version in versions]
+
     def is_billed_by_period(self, deal: Mapping[str, Any]) -> bool:
         """Whether every sign of an invoice of the deal is one of a period: then its schedule is found again by them.
 
@@ -218,6 +223,47 @@ class Schedules:
         except kept.UnreadableScheduleError as error:
             return Scheduled(None, (refusals.schedule_unreadable(str(error)),))
         return self._known(deal, versions, before, wanted)
+
+    def on_hold(self, deal: Mapping[str, Any]) -> Scheduled | None:
+        """What becomes of the kept schedule of a won deal whose billing is on hold; ``None`` without one.
+
+        What is due is held at once, and a recurring template is deleted. That the schedule rests is asked once something was
+        billed; it goes on, by another question, when the deal is not on hold any more.
+
+        Args:
+            deal: row of ``salesforce.opportunity``: id, name, account_id.
+        """
+        versions = self._versions.get(deal["id"])
+        if versions is None:
+            ends = template_ends(self._made.templates(deal["id"]), _ON_HOLD)
+            return Scheduled(None, templates=HandedOver(ends=ends)) if ends else None
+        newest = versions[-1]
+        try:
+            before = kept.read(newest.schedule)
+        except kept.UnreadableScheduleError as error:
+            return Scheduled(None, (refusals.schedule_unreadable(str(error)),))
+        billed = self._billed(deal["id"], before)
+        proposal = stop(before, frozenset(billed.days), "on_hold", self._today)
+        question = None
+        left = any(one.number not in billed.days and one.amount > 0 for one in before.periods)
+        if proposal.kind != "none" and billed.days and left and not billed.reasons:
+            agreed = replace(
+                newest, version=newest.version + 1, schedule=kept.written(proposal.schedule), sentence=proposal.sentence
+            )
+            question = self._asked(agreed, newest.version, before, proposal)
+        handed = self._handed(deal, before, billed, refused=_ON_HOLD, settled=False)
+        due = due_periods(before, {**dict.fromkeys(handed.handed), **billed.days}, self._today, self._rules, newest.missed)
+        everything = frozenset(one.number for one in before.periods)
+        rows = _held(self._rows(deal, before, billed, due, versions, None), everything, _ON_HOLD)
+        return Scheduled(
+            before,
+            (*billed.reasons, *handed.reasons),
+            placed=billed.invoices,
+            question=question,
+            rows=_by_templates(rows, handed),
+            templates=handed,
+            by_template=billed.by_template,
+        )
 
     def stopped(self, deal: Mapping[str, Any]) -> Scheduled | None:
         """What becomes of the kept schedule of a deal that is not won, or deleted; ``None`` without one.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 #: The only reason that waits for an answer instead of a correction.
 CUSTOMER_IN_REVIEW = "customer_in_review"
+BILLING_ON_HOLD = "billing_on_hold"
 
 _ADDRESS_WORDS = {
     "street": "street",
@@ -108,6 +109,19 @@ def customer_ignored(account_name: str | None) -> Reason:
         "customer_ignored",
         f"{_shown(account_name)} was marked as never to be billed.",
         "If that is wrong, link the account or create its customer with qbsf review.",
+    )
+
+
+def billing_on_hold(field: str) -> Reason:
+    """Somebody ticked that nothing of the deal is billed for now.
+
+    Args:
+        field: API name of the checkbox (``salesforce.opportunity.billing_on_hold``).
+    """
+    return Reason(
+        BILLING_ON_HOLD,
+        "Billing of the deal is on hold.",
+        f"Untick {field} on the opportunity once it shall be billed.",
     )
 
 

@@ -30,7 +30,7 @@ DEALS = pl.Schema(
         "amount": RATE,
         "currency": _S,
         "billing_frequency": _S,
-        "billing_periods": _I,
+        "billing_periods": RATE,
         "created_on": _D,  # day of created_at
         "modified_on": _D,  # day of source_modified_at
     }

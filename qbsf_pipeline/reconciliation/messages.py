@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date
 from typing import Any
 
 import polars as pl
@@ -126,10 +127,11 @@ def _difference(row: Mapping[str, Any], titles: Mapping[str, str]) -> list[str]:
 
 def _digest(report: Report, named: pl.DataFrame) -> str:
     """What the message says in figures: an explanation that counts days does not make it another message."""
+    closing = report.closing
     said = [
         str(report.totals.sort("currency").rows()),
         str(named.select("case_key", "amounts", "accepted_by").rows()),
-        str(report.closing),
+        str(closing and replace(closing, closed_at=closing.closed_at.astimezone(UTC))),
         str(report.changes.drop("explanation").rows()),
     ]
     if not report.carried.is_empty():

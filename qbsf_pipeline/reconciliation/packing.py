@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -54,8 +55,12 @@ def packed(report: Report) -> bytes:
     return written.getvalue()
 
 
-def unpacked(content: bytes, produced_at: datetime) -> Report:
-    """The report that :func:`packed` made. A column that was not there then is null, a frame that was not is empty."""
+def unpacked(content: bytes, produced_at: datetime, zone: ZoneInfo) -> Report:
+    """The report that :func:`packed` made. A column that was not there then is null, a frame that was not is empty.
+
+    Args:
+        zone: the company's.
+    """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         head = parse_json(archive.read(_HEAD))
         there = set(archive.namelist())
@@ -65,11 +70,12 @@ def unpacked(content: bytes, produced_at: datetime) -> Report:
             if name not in _ADDED_LATER or f"{name}.parquet" in there
         }
     closing = head["closing"]
+    closed_at = None if closing is None else datetime.fromisoformat(closing["closed_at"]).astimezone(zone)
     return Report(
         month=date.fromisoformat(head["month"]),
-        produced_at=produced_at,
+        produced_at=produced_at.astimezone(zone),
         company=head["company"],
-        closing=None if closing is None else Closing(closing["closed_by"], datetime.fromisoformat(closing["closed_at"])),
+        closing=None if closed_at is None else Closing(closing["closed_by"], closed_at),
         **frames,
     )
 
@@ -79,8 +85,13 @@ def _head(report: Report) -> dict[str, Any]:
     return {
         "month": report.month.isoformat(),
         "company": report.company,
-        "closing": None if closing is None else {"closed_by": closing.closed_by, "closed_at": closing.closed_at.isoformat()},
+        "closing": None if closing is None else {"closed_by": closing.closed_by, "closed_at": _utc(closing)},
     }
+
+
+def _utc(closing: Closing) -> str:
+    # By whatever clock it is told, it is the same closing.
+    return closing.closed_at.astimezone(UTC).isoformat()
 
 
 def _as_declared(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:

@@ -44,8 +44,8 @@ def page(report: Report, classes: Sequence[DifferenceClass]) -> str:
     return template.render(
         month=f"{report.month:%B %Y}",
         company=report.company,
-        produced=f"{report.produced_at:{_DAY}, %H:%M} UTC",
-        closing=closing and {"by": closing.closed_by, "at": f"{closing.closed_at:{_DAY}, %H:%M} UTC"},
+        produced=f"{report.produced_at:{_DAY}, %H:%M %Z}",
+        closing=closing and {"by": closing.closed_by, "at": f"{closing.closed_at:{_DAY}, %H:%M %Z}"},
         verdict=verdict([one.differences for one in found]),
         currencies=[_currency(one, place, classes) for place, one in enumerate(found, start=1)],
         carried=_carried(report.carried, classes),

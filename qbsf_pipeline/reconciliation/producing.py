@@ -101,7 +101,7 @@ def produce(
             last_month = state.month_end_differences.open(before(month))
             report = Report(
                 month=month,
-                produced_at=now,
+                produced_at=now.astimezone(zone),
                 totals=figures.totals,
                 bridge=figures.bridge,
                 cases=with_decisions(figures.cases, seen, last_month, accepted, zone),
@@ -110,8 +110,8 @@ def produce(
                 carried=carried,
             )
         else:
-            frozen = report_of(state, state.month_end_reports.get(standing.report_id))
-            report = replace(frozen, closing=_closing(standing), changes=changes_since(frozen.cases, figures.cases))
+            frozen = report_of(state, state.month_end_reports.get(standing.report_id), zone)
+            report = replace(frozen, closing=_closing(standing, zone), changes=changes_since(frozen.cases, figures.cases))
         folder = reports_folder(home, month)
         write_files(report, folder)
         with state.transaction():
@@ -126,9 +126,13 @@ def produce(
             return produced
 
 
-def report_of(state: State, kept: KeptReport) -> Report:
-    """A kept report, as it was."""
-    return unpacked(state.month_end_reports.content(kept.digest), kept.produced_at)
+def report_of(state: State, kept: KeptReport, zone: ZoneInfo) -> Report:
+    """A kept report, as it was.
+
+    Args:
+        zone: the company's.
+    """
+    return unpacked(state.month_end_reports.content(kept.digest), kept.produced_at, zone)
 
 
 def newest_of(state: State, month: date, until: datetime | None = None) -> KeptReport:
@@ -159,7 +163,7 @@ def accept(
     with state.transaction():
         _must_be_open(state, month, zone)
         newest = newest_of(state, month)
-        report = report_of(state, newest)
+        report = report_of(state, newest, zone)
         rows, problem = to_accept(report.cases, case_key)
         if problem is not None:
             raise ConfigurationError([where_to_accept(report.carried, case_key) or problem])
@@ -183,7 +187,7 @@ def withdraw(state: State, home: Path, month: date, case_key: str, by: str, zone
     with state.transaction():
         _must_be_open(state, month, zone)
         newest = newest_of(state, month)
-        report = report_of(state, newest)
+        report = report_of(state, newest, zone)
         rows, problem = to_accept(report.cases, case_key)
         known = rows.get_column("case_key").item(0) if problem is None else case_key.strip()
         if not state.month_end_differences.withdraw(month, known, by, now):
@@ -204,7 +208,7 @@ def close(
     """
     with state.transaction():
         kept = newest_of(state, month)
-        report = report_of(state, kept)
+        report = report_of(state, kept, zone)
         problem = why_not_to_close(report, kept.computed_at.astimezone(zone).date(), with_unexplained=with_unexplained)
         if problem is not None and state.month_closings.in_force(month) is None:
             raise ConfigurationError([problem])
@@ -215,12 +219,12 @@ def close(
             raise ConfigurationError(
                 [f"{title_of(month)} is closed since {since:%d %b %Y} by {error.closing.closed_by}"]
             ) from error
-        closed = replace(report, closing=_closing(standing))
+        closed = replace(report, closing=_closing(standing, zone))
         again = _keep(state, closed, kept.computed_at, now)
     return _written(Produced(closed, again.report_id, reports_folder(home, month)))
 
 
-def reopen(state: State, home: Path, month: date, by: str, reason: str | None, now: datetime) -> Produced:
+def reopen(state: State, home: Path, month: date, by: str, reason: str | None, zone: ZoneInfo, now: datetime) -> Produced:
     """Open a closed month again. Until its next report is made, the one that it was closed with is its newest.
 
     Raises:
@@ -231,7 +235,7 @@ def reopen(state: State, home: Path, month: date, by: str, reason: str | None, n
         if ended is None:
             raise ConfigurationError([f"{title_of(month)} is not closed"])
         closed_with = state.month_end_reports.get(ended.report_id)
-        report = report_of(state, closed_with)
+        report = report_of(state, closed_with, zone)
         kept = _keep(state, report, closed_with.computed_at, now)
     return _written(Produced(report, kept.report_id, reports_folder(home, month)))
 
@@ -294,8 +298,8 @@ def _keep(state: State, report: Report, computed_at: datetime, now: datetime) ->
     )
 
 
-def _closing(standing: MonthClosing) -> Closing:
-    return Closing(standing.closed_by, standing.closed_at)
+def _closing(standing: MonthClosing, zone: ZoneInfo) -> Closing:
+    return Closing(standing.closed_by, standing.closed_at.astimezone(zone))
 
 
 def _must_be_open(state: State, month: date, zone: ZoneInfo) -> None:

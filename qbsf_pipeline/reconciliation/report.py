@@ -43,7 +43,11 @@ CHANGES = pl.Schema(
 
 @dataclass(frozen=True)
 class Closing:
-    """When and by whom a month was closed; its report is the one of then."""
+    """When and by whom a month was closed; its report is the one of then.
+
+    Attributes:
+        closed_at: aware, by the company's clock: its day is what people are told.
+    """
 
     closed_by: str
     closed_at: datetime
@@ -55,7 +59,7 @@ class Report:
 
     Attributes:
         month: its first day.
-        produced_at: aware UTC; when the figures were computed.
+        produced_at: aware, by the company's clock; when the figures were computed.
         totals: columns of :data:`~qbsf_pipeline.reconciliation.tables.TOTALS`, a row for each currency.
         bridge: columns of :data:`~qbsf_pipeline.reconciliation.tables.BRIDGE`.
         cases: columns of :data:`REPORT_CASES`, every case of the month, also the matched ones.

@@ -346,7 +346,8 @@ def _rest() -> pl.Expr:
 
 
 def _periods() -> pl.Expr:
-    return pl.when(pl.col("periods") > 0).then(_told(", {} periods", pl.col("periods").cast(pl.String)))
+    count = pl.col("periods").cast(pl.String).str.strip_chars_end("0").str.strip_chars_end(".")
+    return pl.when(pl.col("periods") > 0).then(_told(", {} periods", count))
 
 
 def _days_later() -> pl.Expr:

@@ -8,6 +8,7 @@ with two places comes back exactly; a larger one is written as text, so that no 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC
 from decimal import Decimal
 from io import BytesIO
 from itertools import chain
@@ -154,7 +155,9 @@ def workbook(report: Report, classes: Sequence[DifferenceClass]) -> bytes:
     }
     with xlsxwriter.Workbook(target, options) as book:
         title = f"Month end {report.month:%Y-%m}"
-        book.set_properties({"title": title, "company": report.company, "created": report.produced_at.replace(tzinfo=None)})
+        book.set_properties(
+            {"title": title, "company": report.company, "created": report.produced_at.astimezone(UTC).replace(tzinfo=None)}
+        )
         styles = Styles(book)
         cells = {
             name: Cells(book.add_worksheet(name), styles)
@@ -181,9 +184,9 @@ def _summary(cells: Cells, report: Report, found: Sequence[CurrencySection], lef
         cells.line(["The month is open: the figures can still change."])
     else:
         by, at = report.closing.closed_by, report.closing.closed_at
-        cells.line([f"The month was closed by {by} on {at:%Y-%m-%d %H:%M} UTC: the figures are those of then."])
+        cells.line([f"The month was closed by {by} on {at:%Y-%m-%d %H:%M %Z}: the figures are those of then."])
         cells.line([f"Changes since close: {report.changes.height:,}"], "bad" if report.changes.height else "text")
-    cells.line([f"Produced {report.produced_at:%Y-%m-%d %H:%M} UTC. Amounts are without sales tax."])
+    cells.line([f"Produced {report.produced_at:%Y-%m-%d %H:%M %Z}. Amounts are without sales tax."])
     if found:
         cells.line([verdict([section.differences for section in found])], "bold")
     if not report.carried.is_empty():

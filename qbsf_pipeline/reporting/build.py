@@ -13,7 +13,7 @@ import polars as pl
 from qbsf_pipeline.customers.matching.plan import MATCHES
 from qbsf_pipeline.customers.plan import FIELD_DIFFERENCES
 from qbsf_pipeline.invoices import tables as invoices
-from qbsf_pipeline.invoices.recurring.tables import BILLING_SCHEDULES
+from qbsf_pipeline.invoices.recurring.tables import BILLING_SCHEDULE_LINES, BILLING_SCHEDULES
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.receivables import tables as receivables
 from qbsf_pipeline.reconciliation import tables as reconciliation
@@ -38,7 +38,7 @@ READABLE: tuple[TableSchema, ...] = (
     *salesforce.TABLES,
     *quickbooks.TABLES,
     *(receivables.APPLICATIONS, receivables.UNAPPLIED, receivables.INVOICES, receivables.CONTESTED),
-    *(invoices.DEALS, invoices.REFUSALS, invoices.NOTES, BILLING_SCHEDULES),
+    *(invoices.DEALS, invoices.REFUSALS, invoices.NOTES, BILLING_SCHEDULES, BILLING_SCHEDULE_LINES),
     *(MATCHES, FIELD_DIFFERENCES),
     *(reconciliation.CASES, reconciliation.DOCUMENTS, reconciliation.BRIDGE, reconciliation.TOTALS),
     *(state.LEDGER, state.FAILURES, state.REVIEWS, state.CUSTOMER_LINKS, state.FIELD_JOURNAL, state.PASSES),

@@ -60,7 +60,9 @@ OPPORTUNITY = raw_table(
         _text("payment_terms", None, "Payment terms agreed on the deal (rules: salesforce.opportunity.payment_terms)"),
         _text("contract_url", None, "Link to the signed contract (rules: salesforce.opportunity.contract_url)"),
         _text("billing_frequency", None, "One-Time, Monthly, Quarterly or Annual"),
-        Column("billing_periods", pl.Int64, "How many times a recurring deal is billed"),
+        Column(
+            "billing_periods", RATE, "How many times a recurring deal is billed, as written: no whole number is told, not dropped"
+        ),
         Column("billing_start_date", pl.Date, "First day of recurring billing"),
         _text("invoice_id", None, "QuickBooks id of the invoice, written back"),
         _text("invoice_number", None, "QuickBooks number of the invoice, written back"),
@@ -70,6 +72,11 @@ OPPORTUNITY = raw_table(
         Column("last_payment_date", pl.Date, "Day of the newest payment, written back"),
         Column("days_outstanding", pl.Int64, "Days since the invoice date while open, written back"),
         _text("aging_bucket", None, "Current, 1-30, 31-60, 61-90 or 90+, written back"),
+        _flag(
+            "billing_on_hold",
+            None,
+            "Nothing is billed for now (rules: salesforce.opportunity.billing_on_hold), null where not named",
+        ),
         Column("created_at", TIMESTAMP, "When the deal was created (UTC)", "CreatedDate"),
     ),
     "Opportunities of every stage: one row per deal",
@@ -148,6 +155,12 @@ ACCOUNT = raw_table(
         _text("master_record_id", "MasterRecordId", "For an account lost in a merge: the account that it became"),
         _flag("tax_exempt", None, "Exempt from sales tax (rules: salesforce.account.tax_exempt), null where not named"),
         _flag("active", None, "Still a customer (rules: salesforce.account.active), null where not named"),
+        _text("industry", "Industry", "Industry of the account; null where it is not told, or not shown"),
+        _text(
+            "type",
+            "Type",
+            "What the account is to the seller, such as Customer or Partner; null where it is not told, or not shown",
+        ),
         _text("last_modified_by_id", "LastModifiedById", "User who changed the account last"),
     ),
     "Accounts: one row per account",
@@ -629,14 +642,11 @@ def _cpq_problems(rules: Rules, descriptions: Mapping[str, ObjectDescription | N
 
 def _custom_fields(source: _Source, rules: Rules) -> dict[str, tuple[str, str]]:
     """Column -> (key of the rules, under ``salesforce`` where nothing else stands before it, API name)."""
-    if source.name == "Opportunity":
-        return {
-            column: (f"opportunity.{column}", str(name)) for column, name in rules.salesforce.opportunity.model_dump().items()
-        }
-    if source.name == "Account":
-        named = rules.salesforce.account.model_dump().items()
+    if source.name in ("Opportunity", "Account"):
+        fields = rules.salesforce.opportunity if source.name == "Opportunity" else rules.salesforce.account
+        named = fields.model_dump().items()
         # A checkbox that an org does not have is named by nothing.
-        return {column: (f"account.{column}", str(name)) for column, name in named if name}
+        return {column: (f"{source.table.name}.{column}", str(name)) for column, name in named if name}
     if source.name == "Product2":
         products = {
             "item_name": ("product_item_field", rules.salesforce.product_item_field),

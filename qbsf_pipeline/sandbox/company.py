@@ -257,6 +257,25 @@ _OTHER_CUSTOMERS = (
     ("Union Depot Market", "St. Paul", "MN", "55101"),
 )
 
+#: Industries of accounts by slug, as people fill them in: not everywhere.
+_INDUSTRIES = {
+    "ridgeline": "Retail",
+    "bluefin": "Transportation",
+    "harborvine": "Hospitality",
+    "stonebridge": "Banking",
+    "copperline": "Transportation",
+    "maplewood": "Education",
+    "tidewater": "Healthcare",
+    "quillfox": "Media",
+    "sunmesa": "Energy",
+    "kanagawa": "Machinery",
+    "birchbark": "Food & Beverage",
+    "halyard": "Food & Beverage",
+    "meridian": "Healthcare",
+    "northfork": "Food & Beverage",
+    "beacon": "Education",
+}
+
 
 @dataclass(frozen=True)
 class _Line:
@@ -621,6 +640,8 @@ class _Books:
             "BillingCountry": account.country or None,
             "Phone": _phone(number, "({}) {}-{}"),
             "Website": f"https://www.{account.slug}.example",
+            "Industry": _INDUSTRIES.get(account.slug),
+            "Type": "Customer",
             "Billing_Email__c": _billing_email(account) or None,
             "Payment_Terms__c": account.terms,
             "QuickBooks_Customer_Id__c": self.customers[account.slug] if account.customer == "linked" else None,

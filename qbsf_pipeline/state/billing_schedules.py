@@ -6,7 +6,7 @@ Belongs here: remembering them. Does not belong here: what a schedule says, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import insert, select
@@ -27,6 +27,7 @@ class AgreedSchedule:
         missed: numbers of missed periods that a person said are to be billed.
         sentence: what it changed.
         agreed_by: ``rules``, or the person.
+        agreed_at: when it was remembered (UTC); ``None`` for one that is not yet. Says nothing of what was agreed.
     """
 
     opportunity_id: str
@@ -36,6 +37,7 @@ class AgreedSchedule:
     missed: tuple[int, ...]
     sentence: str
     agreed_by: str
+    agreed_at: datetime | None = field(default=None, compare=False)
 
 
 class ScheduleConflict(Exception):
@@ -62,6 +64,7 @@ class BillingSchedules:
                     tuple(parse_json(row.missed)),
                     row.sentence,
                     row.agreed_by,
+                    row.agreed_at,
                 )
                 for row in rows
             ]

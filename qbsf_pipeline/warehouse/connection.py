@@ -25,6 +25,8 @@ from qbsf_pipeline.warehouse.tables import TableSchema
 
 #: A kept file is let go when it was not used for this long: while a service is called, another process may need it.
 _IDLE_SECONDS = 0.5
+#: How DuckDB describes a type, where it does so otherwise than DDL has it.
+_DESCRIBED = {"TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE"}
 
 
 class WarehouseBusy(Exception):
@@ -191,17 +193,22 @@ def _set_up(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def ensure_table(connection: duckdb.DuckDBPyConnection, table: TableSchema) -> None:
-    """Create ``table`` where it is missing, with its comments; add columns that a newer version declares."""
+    """Create ``table`` where it is missing, with its comments; add columns that a newer version declares, and change the type of
+    those that it declares otherwise: a value would be rounded into the old one without a word.
+    """
     # Asked of the table itself: the catalogue takes many times as long to answer, and every step asks.
     try:
-        existing = {row[0] for row in connection.execute(f"SELECT * FROM {table.qualified_name} LIMIT 0").description or ()}
+        found = connection.execute(f"SELECT * FROM {table.qualified_name} LIMIT 0").description or ()
     except duckdb.CatalogException:
         for statement in table.ddl():
             connection.execute(statement)
         return
+    existing = {name: str(sql_type) for name, sql_type, *_ in found}
     for column in table.columns:
         if column.name not in existing:
             connection.execute(f'ALTER TABLE {table.qualified_name} ADD COLUMN "{column.name}" {column.sql_type}')
+        elif existing[column.name] != _DESCRIBED.get(column.sql_type, column.sql_type):
+            connection.execute(f'ALTER TABLE {table.qualified_name} ALTER COLUMN "{column.name}" TYPE {column.sql_type}')
 
 
 def replace_rows(connection: duckdb.DuckDBPyConnection, table: TableSchema, frame: pl.DataFrame) -> None:

@@ -312,8 +312,7 @@ with billed as (
 deals as (
     select
         *,
-        cast(case when is_won then round(amount, 2) else 0 end as decimal(18, 2)) as booked,
-        case lower(billing_frequency) when 'monthly' then 1 when 'quarterly' then 3 when 'annual' then 12 end * billing_periods as months
+        cast(case when is_won then round(amount, 2) else 0 end as decimal(18, 2)) as booked
     from salesforce.opportunity
 )
 select
@@ -336,9 +335,6 @@ select
     d.payment_terms,
     d.billing_frequency,
     d.billing_periods,
-    case when d.months is not null then d.billing_start_date end as recurring_from,
-    cast(d.billing_start_date + to_months(cast(d.months as integer)) - interval 1 day as date) as recurring_until,
-    case when d.is_won and d.months is not null then cast(round(d.booked / d.months, 2) as decimal(18, 2)) end as mrr,
     d.contract_url,
     coalesce(b.invoices, 0) as invoices,
     coalesce(b.invoiced, 0) as invoiced,
@@ -630,7 +626,12 @@ order by month desc, p.product, m.product_key, m.currency;
 
 create table plain_reporting.recurring_revenue as
 with today as (select as_of from pipeline.reporting_day),
-contracts as (select customer_key, currency, mrr, recurring_from, recurring_until from plain_reporting.deals where mrr <> 0),
+contracts as (
+    select d.customer_key, l.currency, l.monthly_amount as mrr, l.covers_from as recurring_from, l.covers_to as recurring_until
+    from invoices.billing_schedule_lines as l
+    join plain_reporting.deals as d on l.opportunity_id = d.opportunity_id
+    where l.status = 'active' and l.in_force_to is null and l.monthly_amount <> 0
+),
 begun as (select customer_key, currency, min(recurring_from) as first_on from contracts group by all),
 running as (
     select customer_key, currency, month, sum(mrr) as mrr, count(*) as deals

@@ -20,7 +20,7 @@ import time
 import traceback
 import urllib.request
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -123,6 +123,7 @@ def _run(order: dict[str, Any]) -> NoReturn:
             "push": lambda: _push("invoices"),
             "push customers": lambda: _push("customers"),
             "token": _token,
+            "reconcile": _reconcile,
         }
         found = commands[order["command"]]()
         part = Path(order["result"] + ".part")
@@ -156,6 +157,15 @@ def _push(flow: str) -> dict[str, Any]:
         definitions = build(settings, console_level="CRITICAL")
         ran = definitions.resolve_job_def(f"push_{flow}").execute_in_process(instance=instance, raise_on_error=False)
     return {"success": ran.success}
+
+
+def _reconcile() -> dict[str, Any]:
+    """What `qbsf reconcile` runs, for the month under way."""
+    from qbsf_pipeline.cli.month_end import run_month_end
+    from qbsf_pipeline.settings import load_settings
+
+    result = run_month_end(load_settings(), datetime.now(UTC).date().replace(day=1))
+    return {"done": result.done, "closed": result.closed, "error": result.error}
 
 
 def _token() -> dict[str, Any]:

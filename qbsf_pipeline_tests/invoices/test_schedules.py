@@ -192,7 +192,11 @@ def test_an_older_memory_than_what_was_billed_makes_the_deal_wait():
 
 @pytest.mark.parametrize(
     ("values", "code"),
-    [({"billing_periods": None}, "billing_periods_missing"), ({"billing_frequency": "Lunar"}, "billing_frequency_unknown")],
+    [
+        ({"billing_periods": None}, "billing_periods_missing"),
+        ({"billing_periods": Decimal("12.5")}, "billing_periods_invalid"),
+        ({"billing_frequency": "Lunar"}, "billing_frequency_unknown"),
+    ],
 )
 def test_a_deal_that_is_not_understood_any_more_waits_and_its_periods_stay_to_be_seen(values: dict[str, Any], code: str) -> None:
     life = Life(world())
@@ -201,6 +205,8 @@ def test_a_deal_that_is_not_understood_any_more_waits_and_its_periods_stay_to_be
     plan = life.plan(date(2026, 12, 20))
     assert (codes(plan), operations(plan)) == ({code}, [])
     assert [status_of(plan)[number] for number in (0, 1, 2)] == ["invoiced", "held", "planned"]
+    # What recurring revenue is made from stays as well.
+    assert plan.schedule_lines.height == 12
 
 
 def test_a_schedule_whose_deal_is_not_shown_any_more_is_told():
@@ -368,6 +374,85 @@ def test_a_deal_that_is_won_again_goes_on_once_a_person_says_so():
     assert life.day(date(2026, 12, 20)) == []
     life.answer(date(2026, 12, 20), "approved")
     assert life.day(date(2026, 12, 20)) == ["Deal 1 (period 2 of 12): 83.33"]
+
+
+# Billing on hold
+
+
+def holding() -> Rules:
+    packaged = load_rules()
+    named = packaged.salesforce.opportunity.model_copy(update={"billing_on_hold": "On_Hold__c"})
+    return rules(salesforce={"opportunity": named})
+
+
+def hold(life: Life, *, ticked: bool = True) -> None:
+    life.world.opportunities[0]["billing_on_hold"] = ticked
+
+
+def test_a_schedule_on_hold_bills_nothing_at_once_and_rests_once_a_person_says_so():
+    life = Life(world(), holding())
+    life.day(date(2026, 11, 20))
+    hold(life)
+    plan = life.plan(date(2026, 12, 20))
+    assert (operations(plan), codes(plan), outcomes(plan)) == (["change_schedule"], set(), {"Deal 1": "scheduled"})
+    assert (status_of(plan)[1], status_of(plan)[2]) == ("held", "planned")
+    same = life.plan(date(2026, 12, 21)).writes.row(0, named=True)
+    assert (same["plan_id"], same["amount"]) == (plan.writes.get_column("plan_id")[0], Decimal("0.00"))
+    said = life.answer(date(2026, 12, 21), "approved")
+    assert said == "The deal's billing is on hold. Billing rests: 11 periods over 916.63 USD are still to come."
+    assert life.day(date(2027, 1, 20)) == []
+    assert set(list(status_of(life.last).values())[1:]) == {"held"}
+    hold(life, ticked=False)
+    assert life.day(date(2027, 1, 20)) == []
+    assert "Billing goes on" in life.answer(date(2027, 1, 20), "approved")
+    assert len(life.day(date(2027, 1, 20))) == 2
+
+
+def test_a_hold_that_is_taken_back_before_anybody_answered_changes_nothing_and_a_rejected_one_still_bills_nothing():
+    life = Life(world(), holding())
+    life.day(date(2026, 11, 20))
+    hold(life)
+    life.answer(date(2026, 12, 9), "rejected")
+    assert life.day(date(2026, 12, 20)) == []
+    assert status_of(life.last)[1] == "held"
+    hold(life, ticked=False)
+    assert life.day(date(2026, 12, 20)) == ["Deal 1 (period 2 of 12): 83.33"]
+
+
+def test_a_schedule_of_which_all_was_billed_is_asked_nothing():
+    life = Life(world(), holding())
+    life.day(date(2028, 1, 1))
+    hold(life)
+    assert operations(life.plan(date(2028, 1, 2))) == []
+    assert outcomes(life.last) == {"Deal 1": "invoiced"}
+
+
+@pytest.mark.parametrize("plain", [True, False])
+@pytest.mark.parametrize("agreed", [True, False])
+def test_a_deal_of_which_nothing_was_billed_waits_while_it_is_on_hold(plain: bool, agreed: bool) -> None:
+    life = Life(World() if plain else world(), holding())
+    if agreed:
+        # A day before anything is due: a schedule is kept already.
+        life.world.agreed += agreed_schedules(life.plan(date(2026, 11, 9)).agreements.to_dicts())
+    hold(life)
+    plan = life.plan(date(2026, 11, 20))
+    assert (operations(plan), codes(plan), outcomes(plan)) == ([], {"billing_on_hold"}, {"Deal 1": "refused"})
+    assert "On_Hold__c" in plan.refusals.get_column("remedy")[0]
+    hold(life, ticked=False)
+    assert "create_invoice" in operations(life.plan(date(2026, 11, 20)))
+
+
+def test_an_invoice_that_is_being_looked_for_is_not_lost_by_a_hold():
+    life = Life(World(), holding())
+    life.world.ledger = [ledger_line(invoice_key(), "sending", opportunity_id=DEAL)]
+    hold(life)
+    assert outcomes(life.plan(date(2026, 11, 20))) == {"Deal 1": "in_progress"}
+
+
+def test_a_box_that_the_rules_do_not_name_holds_nothing():
+    life = Life(world())
+    hold(life)
+    assert len(life.day(date(2026, 11, 20))) == 1
 
 
 # Quotes

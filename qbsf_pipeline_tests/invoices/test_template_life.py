@@ -361,6 +361,23 @@ def test_a_deal_that_is_not_won_any_more_deletes_its_template_at_once(change: di
     assert "1 recurring template of QuickBooks made or deleted" in message.text
 
 
+@pytest.mark.parametrize("remembered", [True, False])
+def test_while_billing_is_on_hold_there_is_no_template(remembered: bool) -> None:
+    salesforce = BY_TEMPLATE.salesforce
+    fields = salesforce.opportunity.model_copy(update={"billing_on_hold": "On_Hold__c"})
+    holding = BY_TEMPLATE.model_copy(update={"salesforce": salesforce.model_copy(update={"opportunity": fields})})
+    life = begun()
+    life.rules = holding
+    life.world.opportunities[0]["billing_on_hold"] = True
+    if not remembered:
+        life.forget()
+    assert DELETE in operations(life.plan(WON))
+    life.day(WON)
+    assert life.day(month(1)) == []
+    life.world.opportunities[0]["billing_on_hold"] = False
+    assert life.day(month(1)) == ["Deal 1 (period 2 of 12): 83.33", "Deal 1 (template of 10 periods): 833.30"]
+
+
 def test_a_deal_that_is_not_shown_any_more_says_that_its_template_goes_on() -> None:
     life = begun()
     life.world.opportunities = []

@@ -113,7 +113,7 @@ def test_a_month_carries_what_is_still_open_of_the_months_before_and_writes_no_r
     state = story.pipeline.doors.state
     newest = state.month_end_reports.newest(last)
     assert newest is not None
-    shown = report_of(state, newest).carried
+    shown = report_of(state, newest, ZoneInfo("UTC")).carried
     assert shown.height == carried.filter(pl.col("month") == last).height
 
 

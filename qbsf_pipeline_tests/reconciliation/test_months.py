@@ -72,6 +72,36 @@ def test_a_report_is_due_by_the_clock_of_the_company() -> None:
 
 
 @pytest.mark.parametrize(
+    ("zone", "month", "over"),
+    [
+        # Clocks are put back or forward in the month: its end is not as many hours after its beginning as it has days.
+        ("America/Denver", "2026-03", datetime(2026, 4, 1, 6, 0, tzinfo=UTC)),
+        ("America/Denver", "2026-11", datetime(2026, 12, 1, 7, 0, tzinfo=UTC)),
+        ("Europe/Berlin", "2026-03", datetime(2026, 3, 31, 22, 0, tzinfo=UTC)),
+        ("Europe/Berlin", "2026-10", datetime(2026, 10, 31, 23, 0, tzinfo=UTC)),
+        ("Australia/Lord_Howe", "2026-10", datetime(2026, 10, 31, 13, 0, tzinfo=UTC)),  # by half an hour
+        ("Africa/Cairo", "2026-04", datetime(2026, 4, 30, 21, 0, tzinfo=UTC)),  # at midnight itself, six days before
+    ],
+)
+def test_a_month_is_over_at_the_companys_midnight_also_where_its_clocks_were_changed(
+    zone: str, month: str, over: datetime
+) -> None:
+    company, wanted = ZoneInfo(zone), month_of(month)
+    instant = timedelta(microseconds=1)
+    due = due_at(wanted, "00:00", (), company)
+    assert over <= due <= over + timedelta(days=3)
+
+    def due_again(now: datetime, made: datetime) -> list[str]:
+        return [key_of(one) for one in due_months(now, {wanted: made}, None, "00:00", (), company)]
+
+    # A report of the last instant of the month is not the last word, one of the first after it is.
+    assert month not in due_again(due - instant, over - instant)
+    assert due_again(due, over - instant) == [month]
+    assert due_again(due, due) == []
+    assert [before(at.astimezone(company).date()) == wanted for at in (over - instant, over)] == [False, True]
+
+
+@pytest.mark.parametrize(
     ("now", "made", "since", "expected"),
     [
         # Nothing was ever made: the last month, from the first business day on.

@@ -8,6 +8,7 @@ from decimal import Decimal
 from io import BytesIO
 from typing import Any
 from zipfile import ZipFile
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -17,6 +18,7 @@ from qbsf_pipeline.reconciliation.packing import digest_of, packed, unpacked
 from qbsf_pipeline.reconciliation.report import Report
 from qbsf_pipeline_tests.reconciliation.reports import CLOSING, PRODUCED, case, changed, document, report
 
+DENVER = ZoneInfo("America/Denver")
 CASES = [
     case(1),
     case(2, "unexplained", "999999999999999.99", "0.01", deal="=cmd|' /C calc'!A0 \u202eGröße 😀\n", currency="EUR"),
@@ -37,13 +39,13 @@ def same(one: Report, other: Report) -> None:
 
 @pytest.mark.parametrize("made", [FULL, report([]), report(CASES)], ids=["closed", "empty", "open"])
 def test_a_packed_report_comes_back_as_it_was(made: Report) -> None:
-    same(unpacked(packed(made), made.produced_at), made)
+    same(unpacked(packed(made), made.produced_at, DENVER), made)
 
 
 def test_neither_the_time_nor_the_order_of_rows_makes_another_report() -> None:
     later = replace(FULL, produced_at=PRODUCED + timedelta(days=3), cases=FULL.cases.reverse())
     assert digest_of(later) == digest_of(FULL)
-    assert digest_of(unpacked(packed(FULL), PRODUCED)) == digest_of(FULL)
+    assert digest_of(unpacked(packed(FULL), PRODUCED, DENVER)) == digest_of(FULL)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,7 @@ def test_whatever_is_said_differently_makes_another_report(change: dict[str, Any
 
 def test_a_column_that_an_older_version_did_not_have_is_empty() -> None:
     older = replace(FULL, cases=FULL.cases.drop("amounts").with_columns(pl.lit(1).alias("gone since")))
-    found = unpacked(packed(older), PRODUCED).cases
+    found = unpacked(packed(older), PRODUCED, DENVER).cases
     assert found.columns == FULL.cases.columns
     assert found.get_column("amounts").null_count() == found.height
 
@@ -78,7 +80,7 @@ def test_a_report_kept_before_anything_was_carried_is_read_and_keeps_its_digest(
         for name in new.namelist():
             if name != "carried.parquet":
                 old.writestr(name, new.read(name))
-    found = unpacked(older.getvalue(), made.produced_at)
+    found = unpacked(older.getvalue(), made.produced_at, DENVER)
     same(found, made)
     # What the version before this one made of the same report.
     assert digest_of(found) == digest_of(made) == "fb2c10ec8f299e2931c7efbce4d3b18f2fad4f8dcc1d484c363d7989f5756dc2"

@@ -16,6 +16,7 @@ from polars.testing import assert_frame_equal
 
 from qbsf_pipeline.errors import ConfigurationError
 from qbsf_pipeline.reconciliation import producing
+from qbsf_pipeline.reconciliation.messages import summary_messages
 from qbsf_pipeline.reconciliation.months import after, before
 from qbsf_pipeline.reconciliation.producing import MonthFigures, Produced
 from qbsf_pipeline.reconciliation.tables import CASES
@@ -144,11 +145,38 @@ def test_a_closed_month_is_closed_for_decisions_until_it_is_opened_again(
         producing.close(state, tmp_path, MONTH, "Ben", ZONE, FIRST)
     with pytest.raises(ConfigurationError, match="qbsf reconcile reopen --month 2026-03"):
         producing.accept(state, tmp_path, MONTH, OFF["case_key"], "x", "Ana", ZONE, FIRST)
-    opened = producing.reopen(state, tmp_path, MONTH, "Ben", "late invoice", FIRST + DAY)
+    opened = producing.reopen(state, tmp_path, MONTH, "Ben", "late invoice", ZONE, FIRST + DAY)
     assert opened.report.closing is None
     assert produce(case(1), day=2).report.cases.height == 1
     with pytest.raises(ConfigurationError, match="not closed"):
-        producing.reopen(state, tmp_path, MONTH, "Ben", None, FIRST)
+        producing.reopen(state, tmp_path, MONTH, "Ben", None, ZONE, FIRST)
+
+
+def test_a_close_in_the_evening_is_told_as_the_companys_day_everywhere(
+    produce: Callable[..., Produced], state: State, tmp_path: Path
+) -> None:
+    produce(case(1))
+    # 03:00 UTC on 2 April is 21:00 on 1 April in Denver.
+    closed = producing.close(state, tmp_path, MONTH, "Ana", ZONE, FIRST + timedelta(hours=13))
+    again = producing.report_of(state, state.month_end_reports.get(closed.report_id), ZONE)
+    (message,) = summary_messages(again, {}, date(2026, 4, 2), {}, "https://dagster.example", "#finance")
+    cells = [str(cell.value) for row in openpyxl.load_workbook(closed.workbook).worksheets[0].iter_rows() for cell in row]
+    assert "Closed on 01 Apr 2026 by Ana" in str(message.blocks)
+    assert "on 01 Apr 2026, 21:00 MDT" in closed.page.read_text(encoding="utf-8")
+    assert any("closed by Ana on 2026-04-01 21:00 MDT" in text for text in cells)
+    assert "Produced 2026-04-01 08:00 MDT." in " ".join(cells)
+    with pytest.raises(ConfigurationError, match="is closed since 01 Apr 2026 by Ana"):
+        producing.close(state, tmp_path, MONTH, "Ben", ZONE, FIRST + DAY)
+    # By whatever clock it is told, it is the same report and the same message.
+    (elsewhere,) = summary_messages(
+        producing.report_of(state, state.month_end_reports.get(closed.report_id), ZoneInfo("UTC")),
+        {},
+        date(2026, 4, 2),
+        {},
+        "https://dagster.example",
+        "#finance",
+    )
+    assert elsewhere.dedupe_key == message.dedupe_key
 
 
 def test_a_month_that_looked_the_same_before_and_after_its_end_can_be_closed(
@@ -173,7 +201,7 @@ def test_every_report_of_the_past_can_be_made_again_as_it_was(
     pages = {}
     for one in made:
         kept = state.month_end_reports.get(one.report_id)
-        again = producing.report_of(state, kept)
+        again = producing.report_of(state, kept, ZONE)
         for name in ("totals", "bridge", "cases", "documents", "changes"):
             assert_frame_equal(getattr(again, name), getattr(one.report, name))
         assert again.closing == one.report.closing
@@ -244,7 +272,9 @@ def test_a_report_carries_what_nobody_accepted_of_earlier_months_as_their_report
     producing.accept(state, tmp_path, MONTH, OFF["case_key"], "agreed", "Ana", ZONE, FIRST)
     assert carrying(31).report.carried.get_column("case_key").to_list() == [OTHER["case_key"]]
     closed = producing.close(state, tmp_path, after(MONTH), "Ana", ZONE, FIRST + 40 * DAY)
-    assert_frame_equal(producing.report_of(state, state.month_end_reports.get(closed.report_id)).carried, closed.report.carried)
+    assert_frame_equal(
+        producing.report_of(state, state.month_end_reports.get(closed.report_id), ZONE).carried, closed.report.carried
+    )
     producing.accept(state, tmp_path, MONTH, OTHER["case_key"], "agreed", "Ana", ZONE, FIRST)
     later = carrying(41).report
     assert later.carried.height == 1

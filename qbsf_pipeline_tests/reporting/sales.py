@@ -18,8 +18,7 @@ class Sales(Ledger):
 
     def account(self, account_id: str, *customer_ids: str, **more: Any) -> None:
         """An account, and the customers that it is linked to."""
-        record = json.dumps({"Industry": more.pop("industry", None)})
-        row = {"id": account_id, "name": f"Account {account_id}", "is_deleted": False, "record": record}
+        row = {"id": account_id, "name": f"Account {account_id}", "is_deleted": False}
         self.put(salesforce.ACCOUNT, row | more)
         links = [{"account_id": account_id, "customer_id": customer_id, "method": "person"} for customer_id in customer_ids]
         self.put(CUSTOMER_LINKS, *links)

@@ -153,7 +153,7 @@ def test_a_deal_becomes_a_typed_row() -> None:
         """{"attributes":{"type":"Opportunity"},"Id":"0063t000013SVok","Name":"Müller Ωmega 🚀","AccountId":null,
         "CloseDate":"2026-03-31","IsWon":true,"IsClosed":true,"Amount":12000.10,"IsDeleted":false,
         "CreatedDate":"2026-03-01T09:15:22.000+0000","SystemModstamp":"2026-03-31T09:15:22.000+0000",
-        "Bill__c":12.0,"Id__c":"123456789012345","Balance__c":0.1,"Terms__c":""}"""
+        "Bill__c":12.5,"Id__c":"123456789012345","Balance__c":0.1,"Terms__c":""}"""
     )
     source = _source(
         "opportunity",
@@ -169,7 +169,8 @@ def test_a_deal_becomes_a_typed_row() -> None:
     assert row["close_date"] == date(2026, 3, 31)
     assert row["is_won"] is True
     assert row["amount"] == Decimal("12000.10")
-    assert row["billing_periods"] == 12
+    # What is no whole number is told to people, and never dropped.
+    assert row["billing_periods"] == Decimal("12.5")
     assert row["invoice_id"] == "123456789012345"
     assert row["invoice_balance"] == Decimal("0.10")
     assert row["payment_terms"] is None

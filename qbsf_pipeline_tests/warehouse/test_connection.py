@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
+from decimal import Decimal
 
 import duckdb
 import polars as pl
@@ -23,7 +24,7 @@ from qbsf_pipeline.warehouse.connection import (
     read_table,
     replace_rows,
 )
-from qbsf_pipeline.warehouse.tables import AMOUNT, Column, TableSchema
+from qbsf_pipeline.warehouse.tables import AMOUNT, RATE, TIMESTAMP, Column, TableSchema
 from qbsf_pipeline_tests.warehouse.conftest import Holder
 
 TABLE = TableSchema("money", "bag", (Column("id", pl.String, "key"), Column("amount", AMOUNT, "USD")), ("id",), "A bag")
@@ -93,6 +94,19 @@ def test_a_newer_version_adds_its_columns_to_a_table_that_is_there(warehouse: Wa
         append_rows(connection, newer, append_rows_of_newer)
     with warehouse.connection() as connection:
         assert read_table(connection, newer).sort("id").get_column("note").to_list() == [None, "hello"]
+
+
+def test_a_newer_version_changes_the_type_of_a_column_and_rounds_nothing(warehouse: Warehouse) -> None:
+    columns = (Column("id", pl.String, "key"), Column("periods", pl.Int64, "how many"), Column("at", TIMESTAMP, "when"))
+    older = TableSchema("salesforce", "changed", columns, ("id",), "of an older version")
+    with warehouse.transaction() as connection:
+        replace_rows(connection, older, older.frame([{"id": "a", "periods": 12}]))
+    newer = replace(older, columns=(columns[0], Column("periods", RATE, "how many"), columns[2]))
+    with warehouse.transaction() as connection:
+        ensure_table(connection, newer)
+        append_rows(connection, newer, newer.frame([{"id": "b", "periods": Decimal("12.5")}]))
+    with warehouse.connection() as connection:
+        assert read_table(connection, newer).sort("id").get_column("periods").to_list() == [Decimal(12), Decimal("12.5")]
 
 
 def test_a_table_that_is_not_there_reads_as_one_without_rows(warehouse: Warehouse) -> None:

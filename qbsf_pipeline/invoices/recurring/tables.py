@@ -67,6 +67,14 @@ BILLING_SCHEDULE_LINES = TableSchema(
     "billing_schedule_lines",
     (
         Column("opportunity_id", pl.String, "The deal, 18 characters"),
+        Column("version", pl.Int64, "Number of the agreement by which it is billed so, from 1"),
+        Column(
+            "in_force_from", pl.Date, "First day on which that agreement counted; null for the first, which has no one before it"
+        ),
+        Column(
+            "in_force_to", pl.Date, "Last day on which it counted, before the first day where it never did; null for the newest"
+        ),
+        Column("status", pl.String, "active, paused or cancelled: of the whole schedule by that agreement"),
         Column("period", pl.Int64, "Number of the period"),
         Column("position", pl.Int64, "Place of the line in it, from 1"),
         Column("line_id", pl.String, "The deal's or the quote's line"),
@@ -79,12 +87,14 @@ BILLING_SCHEDULE_LINES = TableSchema(
         Column(
             "monthly_amount",
             AMOUNT,
-            "The share for one month: over its months, or over days at 365.25 / 12 a month; null for what is billed once",
+            "The share for one month: over its months, or over days at 365.25 / 12 a month; without the cents that a "
+            "division left over; null for what is billed once and for differences",
         ),
         Column("currency", pl.String, "ISO code of the amounts"),
     ),
-    ("opportunity_id", "period", "position"),
-    "What each period bills of each line: where recurring revenue by product comes from",
+    ("opportunity_id", "version", "period", "position"),
+    "What each period bills of each line, by every agreement that there was: on a day one of them is in force. Where recurring "
+    "revenue comes from",
 )
 
 
@@ -159,11 +169,23 @@ def schedule_rows(
     return rows
 
 
-def line_rows(schedule: BillingSchedule) -> list[dict[str, Any]]:
-    """Rows of :data:`BILLING_SCHEDULE_LINES` for one deal."""
+def line_rows(
+    schedule: BillingSchedule, version: int, in_force_from: date | None = None, in_force_to: date | None = None
+) -> list[dict[str, Any]]:
+    """Rows of :data:`BILLING_SCHEDULE_LINES` for one agreement on a deal.
+
+    Args:
+        in_force_from: ``None`` for the first agreement.
+        in_force_to: ``None`` for the newest.
+    """
+    by_month = monthly_amounts(schedule)
     return [
         {
             "opportunity_id": schedule.opportunity_id,
+            "version": version,
+            "in_force_from": in_force_from,
+            "in_force_to": in_force_to,
+            "status": schedule.status,
             "period": period.number,
             "position": position,
             "line_id": scheduled.line.line_id,
@@ -173,12 +195,35 @@ def line_rows(schedule: BillingSchedule) -> list[dict[str, Any]]:
             "covers_from": scheduled.span.starts,
             "covers_to": scheduled.span.ends,
             "amount": scheduled.line.total,
-            "monthly_amount": monthly_amount(scheduled) if period.kind != "difference" else None,
+            "monthly_amount": by_month.get((period.number, position)),
             "currency": schedule.currency,
         }
         for period in schedule.periods
         for position, scheduled in enumerate(period.lines, start=1)
     ]
+
+
+def monthly_amounts(schedule: BillingSchedule) -> dict[tuple[int, int], Decimal | None]:
+    """:func:`monthly_amount` of every line, by the period's number and the line's place in it, from 1; of differences none.
+
+    The cents that a division leaves over are in one period and are no more revenue by the month: where a line's first or last
+    share differs from all its others, which are equal, by less than one cent for each, it comes to what they come to.
+    """
+    found: dict[tuple[int, int], Decimal | None] = {}
+    lines: dict[tuple[str, int], list[tuple[tuple[int, int], Decimal]]] = {}
+    for period in (one for one in schedule.periods if one.kind != "difference"):
+        for position, scheduled in enumerate(period.lines, start=1):
+            place = (period.number, position)
+            found[place] = monthly_amount(scheduled)
+            if scheduled.recurring:
+                key = (scheduled.line.line_id, scheduled.span.whole_months)
+                lines.setdefault(key, []).append((place, scheduled.line.total))
+    for shares in lines.values():
+        for (place, amount), others in ((shares[0], shares[1:]), (shares[-1], shares[:-1])):
+            amounts = {one for _, one in others}
+            if len(amounts) == 1 and abs(amount - next(iter(amounts))) < CENT * len(shares):
+                found[place] = found[others[-1][0]]
+    return found
 
 
 def monthly_amount(scheduled: ScheduledLine) -> Decimal | None:

@@ -95,9 +95,27 @@ def test_recurring_revenue_is_told_by_month(line, expected):
     assert str(monthly_amount(schedule(line).periods[0].lines[0])) == expected
 
 
+@pytest.mark.parametrize("remainder", ["first", "last"])
+@pytest.mark.parametrize(
+    ("total", "periods", "expected"), [("10000.00", 12, "833.33"), ("0.05", 3, "0.01"), ("-10000.00", 12, "-833.33")]
+)
+def test_the_cents_that_a_division_leaves_over_move_no_recurring_revenue(remainder, total, periods, expected):
+    # A discount alone would be billed below zero.
+    made = schedule(sold(total), sold("99999.00", 2), rules=rules(remainder=remainder), periods=Decimal(periods))
+    rows = [row for row in line_rows(made, 1) if row["line_id"] == sold().line.line_id]
+    assert {str(row["monthly_amount"]) for row in rows} == {expected}
+    assert sum(row["amount"] for row in rows) == Decimal(total)
+
+
+def test_a_change_of_price_is_no_remainder():
+    dearer = amend(YEAR, {0}, schedule(sold("2400.00")), TODAY).schedule
+    found = {row["period"]: row["monthly_amount"] for row in line_rows(dearer, 2)}
+    assert [found[number] for number in (0, 1, 11, 12)] == [Decimal("100.00"), Decimal("200.00"), Decimal("200.00"), None]
+
+
 def test_fees_are_no_recurring_revenue():
     made = schedule(sold(), sold("50.00", 2, family="Setup"))
-    frame = BILLING_SCHEDULE_LINES.frame(line_rows(made))
+    frame = BILLING_SCHEDULE_LINES.frame(line_rows(made, 1))
     assert frame.filter(~frame["recurring"])["monthly_amount"].to_list() == [None]
 
 
@@ -107,7 +125,7 @@ def test_lines_add_up_to_their_periods(terms, lines):
     made = scheduling(*lines, terms=terms).schedule
     assume(made is not None)
     assert made is not None
-    rows = line_rows(made)
+    rows = line_rows(made, 1)
     for period in made.periods:
         assert sum(row["amount"] for row in rows if row["period"] == period.number) == period.amount
     assert BILLING_SCHEDULE_LINES.frame(rows).height == len(rows)
