@@ -369,6 +369,7 @@ class CpqRules(_Section):
     Attributes:
         statuses: compared without case; empty for any.
         quote_decides: values of the quote that come before those of the deal and its account.
+        renewals: whether a person approves a renewal before it is billed first. Days that two deals bill are always asked about.
     """
 
     lines_from: Literal["primary_quote", "opportunity_products"]
@@ -379,6 +380,7 @@ class CpqRules(_Section):
     quote_discount: Literal["spread", "refuse"]
     quote_decides: tuple[Literal["payment_terms", "bill_to", "billing_frequency", "start_date"], ...]
     term_unit: Literal["month", "day"]
+    renewals: Literal["ask", "sale"]
 
 
 class MatchingRules(_Section):

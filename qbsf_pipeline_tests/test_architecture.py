@@ -19,9 +19,9 @@ PURE_MODULES = {
     "customers": "circumstances conversions deciding fields meanings payloads terms texts",
     "flows": "approval messages plans remedies",
     "invoices": (
-        "account_write_backs bill_to company deal_rows details history inputs items judging keys known lines messages "
-        "new_records payloads period_bills rows schedule_lines schedule_messages schedule_refusals schedule_tables schedules "
-        "sound_deals tables terms validation"
+        "account_write_backs amendments bill_to billed_periods company contract_deals deal_rows details history inputs "
+        "items judging keys known lines messages new_records payloads period_bills rows schedule_lines schedule_messages "
+        "schedule_refusals schedule_tables scheduled schedules sound_deals tables terms validation"
     ),
     "payments": "changes documents fingerprints inputs keys messages settling stages tables telling",
     "receivables": "applications deals identities owed status tables",

@@ -90,6 +90,7 @@ PLAN_INPUTS = {
             "opportunity_line_item_schedule",
             "cpq_quote",
             "cpq_quote_line",
+            "cpq_subscription",
         )
     ),
     *(

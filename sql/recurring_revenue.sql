@@ -3,7 +3,8 @@
 -- month after the last one is there too, with the churn. It is what billing schedules bill of subscriptions, each share for one
 -- month (invoices.billing_schedule_lines): set-up fees are left out, and so are deals without a schedule; nothing is guessed. A
 -- share counts in a month when its days cover the last day of it, or the day that counts as today in the month under way, and
--- the agreement in force on that day has it. So a change counts from the day on which it was agreed, and what ran before stays.
+-- the agreement in force on that day has it. So a change counts from the day on which it was agreed, and what ran before stays;
+-- what was corrected before anything was billed was never otherwise.
 -- A schedule that rests (its deal opened again, or its billing on hold) or was cancelled runs no more from that day. A period
 -- that was billed keeps its share; what a change adds to it or takes from it afterwards is in none. Per row: mrr_begin + new_mrr
 -- + reactivation + expansion - contraction - churn = mrr_end. Ending one of several deals is a contraction. Movements are in the

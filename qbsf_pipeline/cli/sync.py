@@ -74,6 +74,7 @@ class PassReport:
     credit_memos: list[dict[str, Any]] = field(default_factory=list)
     questions: list[dict[str, Any]] = field(default_factory=list)
     templates: list[dict[str, Any]] = field(default_factory=list)
+    schedules_changed: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def changed_anything(self) -> bool:
@@ -83,6 +84,7 @@ class PassReport:
             self.invoices
             or self.credit_memos
             or self.templates
+            or self.schedules_changed
             or customers["created"]
             or customers["changed"]
             or customers["written_back"]
@@ -322,6 +324,11 @@ def gather(
         credit_memos=credit_memos,
         questions=questions,
         templates=templates,
+        schedules_changed=[
+            {"deal": entry.label, "what": entry.reason, "opportunity_id": entry.opportunity_id}
+            for entry in done
+            if entry.operation == "change_schedule"
+        ],
         steps=[{"step": name, "seconds": round(seconds, 2)} for name, seconds in steps],
         api_calls=calls,
         undelivered=state.outbox.reasons(),
@@ -363,6 +370,7 @@ def show(report: PassReport, settings: Settings) -> None:
         "refused": report.deals.get("refused", 0),
         "waiting for a customer match": report.deals.get("waiting", 0),
         "billed by period, nothing due": report.deals.get("scheduled", 0),
+        "amendments, billed with another deal or credited": report.deals.get("amends", 0),
         "before go-live": report.deals.get("before_go_live", 0),
     }
     if any(parts.values()):
@@ -382,6 +390,11 @@ def show(report: PassReport, settings: Settings) -> None:
             for one in report.invoices
         ),
         right=("Amount",),
+    )
+    table(
+        "Billing schedules changed, as approved",
+        ("Deal", "What"),
+        ((one["deal"], one["what"]) for one in report.schedules_changed),
     )
     table(
         "Credit memos created: apply each to an open invoice in QuickBooks, or pay it back",

@@ -59,6 +59,11 @@ def pushed_key(flow: str) -> dg.AssetKey:
     return dg.AssetKey([flow, "pushed"])
 
 
+def push_lock(flow: str) -> str:
+    """The name of the lock that a push of a flow holds."""
+    return f"push {flow}"
+
+
 def every_planned(_state: State, writes: Sequence[PlannedWrite]) -> set[str]:
     """Keys of the writes that a plan leaves in the queue, where it names all that shall be done."""
     return {write.key for write in writes}
@@ -180,7 +185,7 @@ def pushed_asset(flow: str, own: Pushing[Pushed]) -> dg.AssetsDefinition:
         if not opened.settings.mode.writes:
             raise dg.Failure("QBSF_MODE is dry_run: nothing is written to any system", allow_retries=False)
         with step(opened, flow, "push", context.run_id) as report:
-            with opened.state.exclusive(f"push {flow}", _LONGEST_WAIT_SECONDS):
+            with opened.state.exclusive(push_lock(flow), _LONGEST_WAIT_SECONDS):
                 outcome = own.push(opened)
             tell_outages(opened, flow, outcome.unavailable)
             report.counts = dict(own.tell(opened, outcome))

@@ -17,13 +17,14 @@ from qbsf_pipeline.flows.approval import ALWAYS_ASKED
 from qbsf_pipeline.flows.plan_assets import PlanConfig, plan_spec
 from qbsf_pipeline.flows.plans import company_zone, kept_keys
 from qbsf_pipeline.flows.problems import entries_to_tell, record_link, tell_problems
-from qbsf_pipeline.flows.writing import Pending, Pushing, pending_asset, plan_results, pushed_asset
+from qbsf_pipeline.flows.writing import Pending, Pushing, pending_asset, plan_results, push_lock, pushed_asset
 from qbsf_pipeline.invoices.inputs import InvoiceInputs, PlanParameters
 from qbsf_pipeline.invoices.plan import plan_invoices
 from qbsf_pipeline.invoices.push import PushContext, PushOutcome, push
 from qbsf_pipeline.invoices.recurring.known_templates import CREATE as CREATE_TEMPLATE
 from qbsf_pipeline.invoices.recurring.tables import BILLING_SCHEDULE_LINES, BILLING_SCHEDULES
 from qbsf_pipeline.invoices.references import DocumentNumbers, highest_number
+from qbsf_pipeline.invoices.schedule_changes import change_schedules
 from qbsf_pipeline.invoices.schedule_messages import question_messages, stopped_messages
 from qbsf_pipeline.invoices.schedule_tables import SCHEDULE_AGREEMENTS, agreed_schedules
 from qbsf_pipeline.invoices.tables import (
@@ -46,13 +47,14 @@ from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.quickbooks.templates import ENTITY as RECURRING_TRANSACTION
 from qbsf_pipeline.resources import WAREHOUSE_POOL, Doors, DoorsResource, WarehouseResource
 from qbsf_pipeline.salesforce import objects as salesforce
-from qbsf_pipeline.salesforce.quotes_and_schedules import CPQ_QUOTE, CPQ_QUOTE_LINE, REVENUE_SCHEDULE
+from qbsf_pipeline.salesforce.quotes_and_schedules import CPQ_QUOTE, CPQ_QUOTE_LINE, CPQ_SUBSCRIPTION, REVENUE_SCHEDULE
 from qbsf_pipeline.state.links import TEMPLATE, InvoiceLink
 from qbsf_pipeline.state.outbox import Message
 from qbsf_pipeline.state.reviews import ReviewCase
+from qbsf_pipeline.state.transactions import StateBusy
 from qbsf_pipeline.steps import step, tell_back
 from qbsf_pipeline.warehouse.assets import table_key
-from qbsf_pipeline.warehouse.connection import read_table, replace_rows
+from qbsf_pipeline.warehouse.connection import ensure_table, read_table, replace_rows
 from qbsf_pipeline.warehouse.raw import WATERMARKS, upsert_rows
 
 #: What the plan step writes.
@@ -71,6 +73,7 @@ _SALESFORCE_INPUTS = (
     REVENUE_SCHEDULE,
     CPQ_QUOTE,
     CPQ_QUOTE_LINE,
+    CPQ_SUBSCRIPTION,
 )
 _QUICKBOOKS_INPUTS = (
     quickbooks.CUSTOMER,
@@ -118,6 +121,7 @@ def invoice_plan(
     """Decide, for every won deal, whether and how it is invoiced."""
     opened = doors.open(warehouse)
     with step(opened, FLOW, "plan", context.run_id) as report:
+        _change_schedules(opened)
         inputs = _inputs(opened)
         zone = company_zone(inputs.company_info, inputs.organization)
         today = date.fromisoformat(config.as_of) if config.as_of else opened.now().astimezone(zone).date()
@@ -143,6 +147,21 @@ def invoice_plan(
         outcomes = dict(plan.deals.get_column("outcome").value_counts().iter_rows())
         report.counts = {"won deals": plan.deals.height, "writes": plan.writes.height, **outcomes}
     yield from plan_results((table for table, _ in tables), {table.name: frame for table, frame in tables}, "schedule")
+
+
+def _change_schedules(opened: Doors) -> None:
+    """Keep what a person approved of schedules since the last push, so that this plan bills by it already."""
+    mode = opened.settings.mode
+    if not mode.writes:
+        return
+    try:
+        with opened.state.exclusive(push_lock(FLOW), 0):
+            changed = change_schedules(opened.state, mode, None, opened.now, [])
+    except StateBusy:
+        # A push is under way, and does it.
+        return
+    if changed:
+        progress(f"{len(changed)} billing schedules changed as approved")
 
 
 @dataclass(frozen=True)
@@ -398,9 +417,13 @@ def _push(opened: Doors) -> PushOutcome:
         numbers = read_table(connection, quickbooks.INVOICE, ["doc_number"]).get_column("doc_number").to_list()
         preferences = read_table(connection, quickbooks.PREFERENCES, ["book_close_date", "extracted_at"])
         planned = dict(read_table(connection, PLAN, ["key", "payload"]).iter_rows())
-        amounts = dict(read_table(connection, DEALS, ["opportunity_id", "amount"]).drop_nulls().iter_rows())
+        # A push by hand may come before the first plan of this version.
+        ensure_table(connection, DEALS)
+        deals = read_table(connection, DEALS, ["opportunity_id", "amount", "billed_with"])
         watermarks = read_table(connection, WATERMARKS, ["table_name", "read_until"])
         templates = read_table(connection, quickbooks.RECURRING_TRANSACTION, ["id"]).get_column("id").to_list()
+    amounts = dict(deals.select("opportunity_id", "amount").drop_nulls().iter_rows())
+    amendments = dict(deals.drop_nulls("billed_with").group_by("billed_with").agg("opportunity_id").iter_rows())
     read_until = watermarks.filter(pl.col("table_name") == "quickbooks.invoice").get_column("read_until").max()
 
     def pulled_invoices(opportunity_ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -432,6 +455,7 @@ def _push(opened: Doors) -> PushOutcome:
         book_close_date=closed if isinstance(closed, date) else None,
         planned=planned,
         deal_amounts=amounts,
+        amendments=amendments,
         read_until=read_until if isinstance(read_until, datetime) else None,
         pulled_invoices=pulled_invoices,
         known_templates=frozenset(templates),

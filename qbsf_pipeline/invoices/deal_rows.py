@@ -18,7 +18,7 @@ from qbsf_pipeline.invoices.recurring.schedule import sum_of
 from qbsf_pipeline.invoices.recurring.templates import content_of, template_body
 from qbsf_pipeline.invoices.rows import placed, plan_row
 from qbsf_pipeline.invoices.schedule_tables import change_body
-from qbsf_pipeline.invoices.schedules import Question, plan_id_of
+from qbsf_pipeline.invoices.scheduled import Question, plan_id_of
 from qbsf_pipeline.invoices.sound_deals import Findings, SoundDeal, deal_name
 from qbsf_pipeline.money import format_amount
 from qbsf_pipeline.quickbooks.templates import ENTITY as RECURRING_TRANSACTION

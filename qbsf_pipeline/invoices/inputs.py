@@ -8,7 +8,7 @@ from datetime import date
 
 import polars as pl
 
-from qbsf_pipeline.invoices.line_sources.tables import CPQ_QUOTE, CPQ_QUOTE_LINE, REVENUE_SCHEDULE
+from qbsf_pipeline.invoices.line_sources.tables import CPQ_QUOTE, CPQ_QUOTE_LINE, CPQ_SUBSCRIPTION, REVENUE_SCHEDULE
 from qbsf_pipeline.invoices.recurring.known_templates import DealTemplate
 from qbsf_pipeline.invoices.recurring.templates import FoundInvoice
 from qbsf_pipeline.quickbooks.objects import CREDIT_MEMO
@@ -21,7 +21,7 @@ class InvoiceInputs:
 
     ``class_`` is ``quickbooks.class``; ``quickbooks_account`` is ``quickbooks.account``, the ledger accounts, while
     ``account`` is Salesforce's. ``matches`` has the columns of :data:`customers.matching.plan.MATCHES`, the next three those of
-    :data:`.tables.LEDGER`, ``INVOICE_LINKS`` and ``GENERATIONS``. ``cpq_quote``, ``cpq_quote_line`` and
+    :data:`.tables.LEDGER`, ``INVOICE_LINKS`` and ``GENERATIONS``. ``cpq_quote``, ``cpq_quote_line``, ``cpq_subscription`` and
     ``opportunity_line_item_schedule`` are empty where the org has none. ``agreed_schedules`` are all billing schedules that are
     kept, the newest version of a deal last; ``decisions`` what a person said: approved or rejected, by plan id. ``templates`` are
     the recurring templates of all deals, ``template_invoices`` the invoices that they may have made.
@@ -52,6 +52,7 @@ class InvoiceInputs:
     generations: pl.DataFrame
     cpq_quote: pl.DataFrame = field(default_factory=CPQ_QUOTE.empty)
     cpq_quote_line: pl.DataFrame = field(default_factory=CPQ_QUOTE_LINE.empty)
+    cpq_subscription: pl.DataFrame = field(default_factory=CPQ_SUBSCRIPTION.empty)
     opportunity_line_item_schedule: pl.DataFrame = field(default_factory=REVENUE_SCHEDULE.empty)
     credit_memo: pl.DataFrame = field(default_factory=CREDIT_MEMO.empty)
     agreed_schedules: Sequence[AgreedSchedule] = ()

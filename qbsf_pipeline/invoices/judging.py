@@ -241,7 +241,7 @@ class Judge:
         lines = [one.line for one in sold.lines]
         billed = invoice_lines(lines, self._known.rules.invoices)
         amount = _sum_of(billed)
-        if not any(reason.code == "line_without_amount" for reason in sold.reasons):
+        if sold.change != "amendment" and not any(reason.code == "line_without_amount" for reason in sold.reasons):
             findings.refuse(validation.amount_not_positive(amount, currency, lines))
             # A quote proves its lines by its own total; the deal's amount may count otherwise, such as by the year.
             whole = sold.source != "cpq_quote"

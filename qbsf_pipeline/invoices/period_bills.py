@@ -12,7 +12,7 @@ from qbsf_pipeline.invoices.recurring.known_templates import again
 from qbsf_pipeline.invoices.recurring.markers import period_note
 from qbsf_pipeline.invoices.recurring.schedule import BillingSchedule, deal_lines, period_key, sum_of
 from qbsf_pipeline.invoices.recurring.templates import TemplateSplit
-from qbsf_pipeline.invoices.schedules import Scheduled
+from qbsf_pipeline.invoices.scheduled import Scheduled
 from qbsf_pipeline.invoices.sound_deals import Bill
 from qbsf_pipeline.money import format_amount
 
@@ -55,6 +55,7 @@ def period_bills(deal: Mapping[str, Any], scheduled: Scheduled, known: Known) ->
                 later=bool(scheduled.placed),
             )
         )
+    smaller = "The deal amends its contract by less than nothing" if schedule.source == "amendment" else "The deal became smaller"
     found += [
         Bill(
             key=_key(deal, period.number, known),
@@ -62,7 +63,7 @@ def period_bills(deal: Mapping[str, Any], scheduled: Scheduled, known: Known) ->
             note=period_note(period),
             lines=[replace(line, total=-line.total) for line in deal_lines(period, text)],
             txn_date=known.parameters.as_of,
-            why=f"The deal became smaller, and periods from {period.span.starts} to {period.span.ends} were billed already",
+            why=f"{smaller}, and periods from {period.span.starts} to {period.span.ends} were billed already",
             later=True,
             credit=True,
         )

@@ -16,6 +16,8 @@ import polars as pl
 
 from qbsf_pipeline.invoices import payloads, schedule_refusals, validation
 from qbsf_pipeline.invoices.account_write_backs import AccountWriteBacks
+from qbsf_pipeline.invoices.amendments import SoldDeal
+from qbsf_pipeline.invoices.contract_deals import contract_deals
 from qbsf_pipeline.invoices.deal_rows import DealRows
 from qbsf_pipeline.invoices.details import details_of
 from qbsf_pipeline.invoices.history import Billed
@@ -31,7 +33,8 @@ from qbsf_pipeline.invoices.recurring.terms import deal_terms
 from qbsf_pipeline.invoices.rows import placed
 from qbsf_pipeline.invoices.schedule_lines import lines_by_agreement
 from qbsf_pipeline.invoices.schedule_tables import SCHEDULE_AGREEMENTS, agreement_row
-from qbsf_pipeline.invoices.schedules import Question, Scheduled, Schedules
+from qbsf_pipeline.invoices.scheduled import Question, Scheduled
+from qbsf_pipeline.invoices.schedules import Schedules
 from qbsf_pipeline.invoices.sound_deals import Findings, SoundDeal
 from qbsf_pipeline.invoices.tables import DEALS, NOTES, PLAN, REFUSALS, TEMPLATE_INVOICES
 from qbsf_pipeline.invoices.validation import Reason
@@ -121,6 +124,10 @@ class _Desk:
         self._details = details_of(self._open, known)
         self._new = NewRecords(known, self._details.customers)
         self._judge = Judge(known, self._details, self._new)
+        looked = [self._looked_at(deal) for deal in self._open]
+        self._contracts = contract_deals(looked, self._schedules, known)
+        #: What becomes of deals that are billed period by period, by their ids.
+        self._scheduled: dict[str, Scheduled] = {}
 
     # First every deal is looked at
 
@@ -139,10 +146,14 @@ class _Desk:
                 open_deals.append(deal)
         return open_deals
 
+    def _looked_at(self, deal: Mapping[str, Any]) -> SoldDeal:
+        sold = sold_lines(deal, self._details.sources)
+        return SoldDeal(deal, sold, deal_terms(deal, sold.terms, self._known.company.org_currency))
+
     def consider_all(self) -> None:
         """Look at every deal that is still to be invoiced, and at schedules whose deal is not won any more."""
-        for deal in self._open:
-            self._consider(deal)
+        for looked in self._contracts.in_order:
+            self._consider(looked)
         won = set(self._won.get_column("id").to_list())
         kept = {agreed.opportunity_id for agreed in self._known.inputs.agreed_schedules} - won
         billed = pl.col("id").is_in(list(kept)) | (
@@ -187,16 +198,26 @@ class _Desk:
         written = self._known.history.ledger(self._known.keys.write_back("opportunity", deal["id"], payload))
         return written is not None and written.status in ("planned", "sending", "failed", "dead")
 
-    def _consider(self, deal: Mapping[str, Any]) -> None:
+    def _consider(self, looked: SoldDeal) -> None:
         """Look at one deal; put it with the sound ones, or say everything that stands against it."""
         findings = Findings()
+        deal, sold = looked.deal, looked.sold
+        if sold.change == "amendment":
+            self._consider_amendment(looked)
+            return
         if self._known.is_on_hold(deal):
             self._consider_on_hold(deal)
             return
-        sold = sold_lines(deal, self._details.sources)
-        terms = deal_terms(deal, sold.terms, self._known.company.org_currency)
-        scheduled = self._schedules.decide(deal, sold, terms, self._details.revenue)
+        scheduled = self._schedules.decide(
+            deal,
+            sold,
+            looked.terms,
+            self._details.revenue,
+            self._contracts.amendments_of(deal["id"]),
+            self._contracts.renewed_by(looked, self._scheduled),
+        )
         if scheduled is not None:
+            self._scheduled[deal["id"]] = scheduled
             self._consider_scheduled(deal, sold, scheduled)
             return
         sound = self._judge.judge(deal, sold, findings)
@@ -228,6 +249,7 @@ class _Desk:
         sent = line is not None and line.status == "sending"
         reasons = [] if sent else [reason]
         if scheduled is not None:
+            self._scheduled[deal["id"]] = scheduled
             self._put_schedule(deal, scheduled)
             sent = None in scheduled.placed.values()
             reasons = [*scheduled.reasons, *([] if scheduled.placed else [reason])]
@@ -239,6 +261,22 @@ class _Desk:
         else:
             asked = f"{reason.text} " if scheduled.question is not None else ""
             self._put_deal(deal, "invoiced" if scheduled.is_billed else "scheduled", f"{asked}{scheduled.outlook}")
+
+    def _consider_amendment(self, looked: SoldDeal) -> None:
+        """Look at a deal that amends a contract: what it changes is billed with the deal that made that, or by itself."""
+        deal, sold = looked.deal, looked.sold
+        found = self._contracts.place_of(looked, self._scheduled)
+        if found.bills_itself and self._known.is_on_hold(deal):
+            self._consider_on_hold(deal)
+            return
+        if found.bills_itself:
+            self._consider_scheduled(deal, sold, self._schedules.difference(deal, sold, looked.terms, found.detail))
+            return
+        self._put_refusals(deal, found.reasons)
+        detail = " ".join(reason.text for reason in found.reasons) or found.detail
+        self._put_deal(deal, "refused" if found.reasons else "amends", detail)
+        if found.billed_with is not None:
+            self.deals[-1] |= {"billed_with": found.billed_with, "difference": looked.difference}
 
     def _consider_scheduled(self, deal: Mapping[str, Any], sold: SoldLines, scheduled: Scheduled) -> None:
         """Look at a deal that is billed period by period: every period that is due is an invoice of its own."""
@@ -274,7 +312,9 @@ class _Desk:
         elif None in scheduled.placed.values():
             self._put_deal(deal, "in_progress", "An invoice was sent to QuickBooks, and its answer is being looked for.")
         else:
-            self._put_deal(deal, "invoiced" if scheduled.is_billed else "scheduled", detail)
+            # Of an amendment that only takes away there is no invoice, and nobody looks for one.
+            credited = sold.change == "amendment" and scheduled.schedule is not None and scheduled.schedule.total <= 0
+            self._put_deal(deal, "amends" if credited else "invoiced" if scheduled.is_billed else "scheduled", detail)
 
     def _put_schedule(self, deal: Mapping[str, Any], scheduled: Scheduled) -> None:
         self.schedules += scheduled.rows

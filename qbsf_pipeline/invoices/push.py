@@ -89,6 +89,7 @@ class PushContext:
         planned: payload by key in the newest plan. What is to be created and is not in it just so is left alone: the ledger
             may be a restored copy, older than the plan.
         deal_amounts: by deal, its amount in the newest plan: an invoice may be a part of it, or come from a quote.
+        amendments: by deal, the deals whose differences are billed with it.
         read_until: QuickBooks' own clock at the last pull: what was created before it is in ``pulled_invoices``.
         pulled_invoices: the pulled invoices that carry the markers of these deals, as QuickBooks sent them.
         clock: now, aware UTC.
@@ -104,6 +105,7 @@ class PushContext:
     book_close_date: date | None
     planned: Mapping[str, str]
     deal_amounts: Mapping[str, Decimal]
+    amendments: Mapping[str, Sequence[str]]
     read_until: datetime | None
     pulled_invoices: Callable[[Sequence[str]], Sequence[dict[str, Any]]]
     known_templates: Collection[str]
@@ -221,12 +223,15 @@ def _is_of_several(entry: LedgerEntry) -> bool:
 def _still_true(context: PushContext, entries: list[LedgerEntry], outcome: PushOutcome) -> list[LedgerEntry]:
     """Invoices whose deal still is what it was when it was planned; one Salesforce call for up to 2,000 deals.
 
-    A deal that was edited, reopened, deleted or invoiced by hand since then is left for the next pass, which plans it anew.
+    A deal that was edited, reopened, deleted or invoiced by hand since then is left for the next pass, which plans it anew. So is
+    one with an amendment that was.
     """
     fields = context.rules.salesforce.opportunity
     wanted = ["Id", "IsWon", "Amount", "AccountId", fields.invoice_id]
     try:
-        found = context.salesforce.retrieve("Opportunity", [entry.source_id for entry in entries], wanted)
+        amending = {entry.source_id: context.amendments.get(entry.source_id, ()) for entry in entries}
+        ids = [*amending, *(one for deals in amending.values() for one in deals)]
+        found = context.salesforce.retrieve("Opportunity", ids, wanted)
     except ServiceUnavailable as error:
         outcome.unavailable["salesforce"] = error.message
         return []
@@ -245,6 +250,8 @@ def _still_true(context: PushContext, entries: list[LedgerEntry], outcome: PushO
             outcome.held.append((entry.key, "the opportunity was moved to another account"))
         elif not _agrees(_cents(record.get("Amount")), entry, context.deal_amounts.get(entry.source_id)):
             outcome.held.append((entry.key, "the amount was changed"))
+        elif not all(_stands(context, found.get(one), one) for one in amending[entry.source_id]):
+            outcome.held.append((entry.key, "an amendment of its contract was changed"))
         elif context.book_close_date is not None and entry.txn_date is not None and entry.txn_date <= context.book_close_date:
             outcome.held.append((entry.key, "the books were closed for its date"))
         else:
@@ -268,6 +275,14 @@ def _invoices_of_deals(context: PushContext, entries: Sequence[LedgerEntry]) -> 
                 own.add(str(invoice["Id"]))
         found[entry.source_id] = own
     return found
+
+
+def _stands(context: PushContext, record: Mapping[str, Any] | None, opportunity_id: str) -> bool:
+    """Whether an amendment is still won, over what it was when it was planned."""
+    planned = context.deal_amounts.get(opportunity_id)
+    amount = _cents((record or {}).get("Amount"))
+    unchanged = amount is None or planned is None or amount == to_cents(planned)
+    return record is not None and record.get("IsWon") is True and unchanged
 
 
 def _agrees(amount: Decimal | None, entry: LedgerEntry, planned: Decimal | None) -> bool:

@@ -1,4 +1,7 @@
-"""Carries out what a person approved of billing schedules. Nothing leaves the state: the next plan bills by the new schedule."""
+"""Carries out what a person approved of billing schedules. Nothing leaves the state: the next plan bills by the new schedule.
+
+A plan begins with it, and so does a push, for a person may approve between the two.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,12 @@ OPERATION = "change_schedule"
 
 
 def change_schedules(
-    state: State, mode: Mode, planned: Mapping[str, str], clock: Callable[[], datetime], held: list[tuple[str, str]]
+    state: State, mode: Mode, planned: Mapping[str, str] | None, clock: Callable[[], datetime], held: list[tuple[str, str]]
 ) -> frozenset[str]:
     """Keep every schedule that was approved. Returns its deals. The caller holds the push lock.
 
     Args:
-        planned: payload by key in the newest plan.
+        planned: payload by key in the newest plan; ``None`` before a new one is made.
         held: takes (key, why) of what waits.
     """
     # One that was begun and not finished is kept once more: that changes nothing if it was kept.

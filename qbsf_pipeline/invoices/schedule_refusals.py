@@ -6,18 +6,79 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 
+from qbsf_pipeline.invoices.line_sources.contracts import WAYS
 from qbsf_pipeline.invoices.validation import Reason
 from qbsf_pipeline.money import format_amount
 
 
-def amendment_by_hand(contract_id: str | None) -> Reason:
-    """The deal amends another one: its lines are differences, and no sale."""
-    contract = f"the contract {contract_id}" if contract_id else "a contract"
+def amendment_by_hand(contract_id: str | None, made_by: Sequence[str] = ()) -> Reason:
+    """The deal amends another one, and nothing tells which, or several are told.
+
+    Args:
+        made_by: names of the deals that are told.
+    """
+    contract = f"the contract {contract_id}" if contract_id else "a contract that its quote does not name"
+    several = f"Several deals are told to have made it: {', '.join(made_by)}."
+    none = f"Nothing tells which deal made it; looked at were {WAYS}." if contract_id else "So nothing tells what it changes."
     return Reason(
         "amendment_by_hand",
-        f"The deal amends {contract}: its lines are differences to what that sold, and are not billed as a sale.",
-        "Change the products of the deal that made the contract; its schedule is then changed once you approve it. "
-        "Or bill the difference in QuickBooks by hand.",
+        f"The deal amends {contract}: its lines are differences, and are not billed as a sale. {several if made_by else none}",
+        "Fill the opportunity on the contract, and let the integration user read it. Or change the products of the deal that "
+        "made the contract; its schedule is then changed once you approve it. Or bill the difference in QuickBooks by hand.",
+    )
+
+
+def amended_deal_not_shown(opportunity_id: str) -> Reason:
+    """The contract names its deal, and Salesforce does not show that."""
+    return Reason(
+        "amended_deal_not_shown",
+        f"The deal amends a contract of the deal {opportunity_id}, which Salesforce does not show.",
+        "Let the integration user see that deal, or bill the difference in QuickBooks by hand.",
+    )
+
+
+def amended_deal_not_won(name: str) -> Reason:
+    """The deal that made the contract is open again, lost or deleted: its schedule has stopped."""
+    return Reason(
+        "amended_deal_not_won",
+        f"The deal amends a contract of the deal “{name}”, which is not won any more.",
+        "Win that deal again, or take this one back; or bill the difference in QuickBooks by hand.",
+    )
+
+
+def amended_deal_waits(name: str) -> Reason:
+    """Something stands against the schedule of the deal that made the contract."""
+    return Reason(
+        "amended_deal_waits",
+        f"Its difference is billed with the deal “{name}”, which is not billed itself at the moment.",
+        "See what is said of that deal; this one follows.",
+    )
+
+
+def amended_account_differs(name: str) -> Reason:
+    """The amendment is of another account than what it amends: the difference would go to the wrong customer."""
+    return Reason(
+        "amended_account_differs",
+        f"The deal amends a contract of the deal “{name}”, which is of another account.",
+        "Move one of the deals to the account that is billed, or bill the difference in QuickBooks by hand.",
+    )
+
+
+def amendment_rejected(name: str) -> Reason:
+    """A person said no to the schedule with the amendment."""
+    return Reason(
+        "amendment_rejected",
+        f"The change of the billing schedule of the deal “{name}” was rejected, so its difference is not billed.",
+        "Approve the change after all (qbsf plan), correct the amendment, or bill the difference in QuickBooks by hand.",
+    )
+
+
+def first_bill_rejected() -> Reason:
+    """A person said no before anything of the deal was billed."""
+    return Reason(
+        "first_bill_rejected",
+        "A person said that the deal is not billed like this, so nothing of it is billed.",
+        "Approve it after all (qbsf plan), correct the deal, or bill it in QuickBooks by hand.",
     )
 
 

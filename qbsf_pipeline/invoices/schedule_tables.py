@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from qbsf_pipeline.invoices.schedules import Agreement
+from qbsf_pipeline.invoices.scheduled import Agreement
 from qbsf_pipeline.money import parse_json, to_json
 from qbsf_pipeline.state.billing_schedules import AgreedSchedule
 from qbsf_pipeline.warehouse.tables import Column, TableSchema

@@ -7,128 +7,34 @@ billed as is in :mod:`.plan`, how periods come about in :mod:`.recurring`.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date, timedelta
-from decimal import Decimal
 from typing import Any
 
 from qbsf_pipeline.invoices import schedule_refusals as refusals
+from qbsf_pipeline.invoices.amendments import LaidOver, Renewed, SoldDeal, covered, laid_over
+from qbsf_pipeline.invoices.billed_periods import Billed, BilledPeriods
 from qbsf_pipeline.invoices.history import BillingHistory
 from qbsf_pipeline.invoices.line_sources.sold import SoldLines
 from qbsf_pipeline.invoices.recurring import kept, markers
-from qbsf_pipeline.invoices.recurring import refusals as template_refusals
 from qbsf_pipeline.invoices.recurring.amending import Proposal, Stop, amend, stop
-from qbsf_pipeline.invoices.recurring.building import billing_schedule, single_invoice
-from qbsf_pipeline.invoices.recurring.due import DuePeriod, DuePeriods, due_periods
-from qbsf_pipeline.invoices.recurring.handing_over import NOTHING_HANDED, HandedOver, hand_over, template_ends
+from qbsf_pipeline.invoices.recurring.building import billing_schedule, own_difference, single_invoice
+from qbsf_pipeline.invoices.recurring.due import DuePeriods, due_periods
+from qbsf_pipeline.invoices.recurring.handing_over import HandedOver, hand_over, template_ends
 from qbsf_pipeline.invoices.recurring.periods import Frequency, frequency_of
 from qbsf_pipeline.invoices.recurring.revenue_schedules import RevenueRow
-from qbsf_pipeline.invoices.recurring.schedule import BillingPeriod, BillingSchedule, sum_of
-from qbsf_pipeline.invoices.recurring.tables import PeriodInvoice, schedule_rows
+from qbsf_pipeline.invoices.recurring.schedule import BillingSchedule, sum_of
 from qbsf_pipeline.invoices.recurring.template_invoices import MadeByTemplates
 from qbsf_pipeline.invoices.recurring.terms import DealTerms
+from qbsf_pipeline.invoices.scheduled import Agreement, InSchedule, Question, Scheduled, digest_of, plan_id_of, question_key
 from qbsf_pipeline.invoices.validation import Reason
 from qbsf_pipeline.money import format_amount, to_json
 from qbsf_pipeline.settings import Rules
-from qbsf_pipeline.state.billing_schedules import AgreedSchedule
-from qbsf_pipeline.state.links import PERSON, TEMPLATE
+from qbsf_pipeline.state.billing_schedules import BY_RULES, AgreedSchedule
 
-_BY_RULES = "rules"
 _ON_HOLD = "The deal's billing is on hold."
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """A schedule that is to be kept from now on, and needs no person.
-
-    Attributes:
-        told: finance is told of it: the schedule was stopped.
-    """
-
-    agreed: AgreedSchedule
-    deal: Mapping[str, Any]
-    told: bool = False
-
-
-@dataclass(frozen=True)
-class Question:
-    """What a person has to say yes to before anything of it happens.
-
-    Attributes:
-        key: the same as long as the same is asked of the same schedule.
-        agreed: what is kept once it is approved.
-        amount: by how much the deal's schedule changes, or what the missed periods come to; schedule's currency.
-    """
-
-    key: str
-    agreed: AgreedSchedule
-    sentence: str
-    amount: Decimal
-    currency: str
-
-
-@dataclass(frozen=True)
-class Scheduled:
-    """A deal that is billed period by period.
-
-    Attributes:
-        schedule: as it counts now; ``None`` where reasons keep it from being known.
-        reasons: what stands against billing any of it.
-        bill: what is billed now.
-        credits: differences below zero: credit memos that a person approves.
-        placed: numbers of periods that have an invoice, and its id; ``None`` while an answer is looked for.
-        agreement: what is to be remembered.
-        question: what a person is asked.
-        rows: of :data:`.recurring.tables.BILLING_SCHEDULES`.
-        templates: what recurring templates of QuickBooks bill of it.
-        by_template: those of ``placed`` whose invoice a template made.
-    """
-
-    schedule: BillingSchedule | None
-    reasons: tuple[Reason, ...] = ()
-    bill: tuple[DuePeriod, ...] = ()
-    credits: tuple[BillingPeriod, ...] = ()
-    placed: Mapping[int, str | None] = field(default_factory=dict)
-    agreement: Agreement | None = None
-    question: Question | None = None
-    rows: tuple[Mapping[str, Any], ...] = ()
-    templates: HandedOver = NOTHING_HANDED
-    by_template: Mapping[int, str] = field(default_factory=dict)
-
-    @property
-    def newest(self) -> int | None:
-        """The newest period that has an invoice."""
-        if self.schedule is None:
-            return None
-        billed = [one for one in self.schedule.periods if self.placed.get(one.number) is not None]
-        return max(billed, key=lambda one: (one.due_on, one.number)).number if billed else None
-
-    @property
-    def is_billed(self) -> bool:
-        """Whether nothing of it is left to be billed."""
-        return self.schedule is not None and all(one.number in self.placed or one.amount <= 0 for one in self.schedule.periods)
-
-    @property
-    def outlook(self) -> str:
-        """What is still to come, in a sentence."""
-        schedule = self.schedule
-        if schedule is None:
-            return ""
-        ahead = [one for one in schedule.periods if one.number not in self.placed and one.amount > 0]
-        if schedule.status != "active":
-            return f"{schedule.why} Nothing is billed."
-        if not ahead:
-            return f"All {len(schedule.periods)} periods were billed."
-        amount = format_amount(sum_of(one.amount for one in ahead), schedule.currency).strip()
-        billed = len(schedule.periods) - len(ahead)
-        by_template = f" QuickBooks' templates bill {len(self.templates.handed)} of them." if self.templates.handed else ""
-        waits = f" {self.templates.waits}" if self.templates.waits else ""
-        return (
-            f"{billed} of {len(schedule.periods)} periods billed; {amount} to come, next on {min(one.due_on for one in ahead)}."
-            f"{by_template}{waits}"
-        )
+_WAITS = "It waits for a person: qbsf plan shows what would be billed."
 
 
 class Schedules:
@@ -151,11 +57,13 @@ class Schedules:
             decisions: approved or rejected, by plan id.
             today: in the company's time zone.
             made: recurring templates of QuickBooks and their invoices.
-            customer_of: whom a won deal bills in QuickBooks, where that is known.
             templates_refused: why this company's deals are not billed by templates, in a sentence; empty where they may be.
+            customer_of: whom a won deal bills in QuickBooks, where that is known.
         """
         self._made, self._templates_refused, self._customer_of = made, templates_refused, customer_of
         self._history, self._decisions, self._rules, self._today = history, decisions, rules.recurring, today
+        self._billed = BilledPeriods(history, made, today)
+        self._asks_renewals = rules.cpq.renewals == "ask"
         self._versions: dict[str, list[AgreedSchedule]] = {}
         for one in agreed:
             if one.generation == history.generation(one.opportunity_id):
@@ -165,13 +73,13 @@ class Schedules:
         """Whether a schedule of the deal is kept."""
         return opportunity_id in self._versions
 
-    def has_templates(self, opportunity_id: str) -> bool:
-        """Whether QuickBooks has, or may have, a recurring template that bills the deal."""
-        return opportunity_id[:15] in self._made.deals
-
     def versions(self) -> list[AgreedSchedule]:
         """Every agreement on every deal as it is billed now, the newest of a deal last."""
         return [version for versions in self._versions.values() for version in versions]
+
+    def has_templates(self, opportunity_id: str) -> bool:
+        """Whether QuickBooks has, or may have, a recurring template that bills the deal."""
+        return opportunity_id[:15] in self._made.deals
 
     def is_billed_by_period(self, deal: Mapping[str, Any]) -> bool:
         """Whether every sign of an invoice of the deal is one of a period: then its schedule is found again by them.
@@ -191,20 +99,26 @@ class Schedules:
         return bool(notes) and noted and (not stored or stored in notes)
 
     def decide(
-        self, deal: Mapping[str, Any], sold: SoldLines, terms: DealTerms, revenue: Mapping[str, Sequence[RevenueRow]]
+        self,
+        deal: Mapping[str, Any],
+        sold: SoldLines,
+        terms: DealTerms,
+        revenue: Mapping[str, Sequence[RevenueRow]],
+        amendments: Sequence[SoldDeal] = (),
+        renewed: Renewed | None = None,
     ) -> Scheduled | None:
-        """What becomes of a won deal; ``None`` for one that is a single invoice.
+        """What becomes of a won deal that is no amendment; ``None`` for one that is a single invoice.
 
         Args:
             deal: row of ``salesforce.opportunity``.
             sold: its lines, of whatever source.
             terms: what it says of its billing.
             revenue: revenue schedules by line.
+            amendments: won deals that amend the contract that it made, and do not bill themselves.
+            renewed: the deal whose contract it renews; ``None`` for no renewal.
         """
         versions = self._versions.get(deal["id"], [])
-        if sold.change == "amendment":
-            return Scheduled(None, (refusals.amendment_by_hand(sold.contract_id),))
-        if versions and not self._rules.enabled:
+        if versions and not self._rules.enabled and _has_periods(versions[-1]):
             return self._waiting(deal, versions, (refusals.recurring_disabled(),), "The rules have switched that off.")
         if versions and (sold.reasons or not sold.lines):
             return self._waiting(deal, versions, sold.reasons)
@@ -212,17 +126,46 @@ class Schedules:
         wanted = found.schedule
         if found.reasons:
             return self._waiting(deal, versions, found.reasons)
-        if wanted is None and (versions or self.has_templates(deal["id"]) or self.is_billed_by_period(deal)):
+        under_way = self._history.ledger(self._history.invoice_key(deal["id"]))
+        plain = under_way is not None and under_way.status == "sending"
+        # One plain invoice of it may exist already: its answer is looked for first.
+        asks = renewed is not None and self._asks_renewals and bool(sold.lines) and not sold.reasons and not plain
+        if wanted is None and (versions or asks or self.has_templates(deal["id"]) or self.is_billed_by_period(deal)):
             wanted = single_invoice(terms, sold.lines, deal["close_date"] or self._today)
         if wanted is None:
             return None
-        if not versions:
-            return self._first(deal, wanted)
-        try:
-            before = kept.read(versions[-1].schedule)
-        except kept.UnreadableScheduleError as error:
-            return Scheduled(None, (refusals.schedule_unreadable(str(error)),))
-        return self._known(deal, versions, before, wanted)
+        laid = laid_over(wanted, amendments, self._rules)
+        if versions:
+            decided = self._later(deal, versions, laid, follows=not asks)
+        elif renewed is not None and (asks or renewed.overlap(covered(wanted, sold.lines)) is not None):
+            decided = self._first(deal, wanted, renewed.words(covered(wanted, sold.lines)))
+        elif len(laid.steps) > 1:
+            decided = self._first_amended(deal, laid)
+        else:
+            decided = self._first(deal, wanted)
+        return replace(decided, refused=laid.refused)
+
+    def difference(self, deal: Mapping[str, Any], sold: SoldLines, terms: DealTerms, why: str) -> Scheduled:
+        """What becomes of a won amendment that bills its difference itself: above zero once a person approves it, below zero as a
+        credit memo, which a person approves as well.
+
+        Args:
+            why: why it is not billed with the deal that made the contract, in a sentence.
+        """
+        versions = self._versions.get(deal["id"], [])
+        if sold.reasons:
+            return self._waiting(deal, versions, sold.reasons)
+        wanted = own_difference(terms, sold.lines, self._today, self._rules)
+        if versions:
+            found = self._later(deal, versions, LaidOver((wanted,)), follows=False)
+        else:
+            found = self._first(deal, wanted, why if wanted.total > 0 else None)
+        return replace(found, said=found.said or why)
+
+    def bills_itself(self, deal: Mapping[str, Any]) -> bool:
+        """Whether a schedule of the deal is kept, or invoices or credit memos tell of one: it stays as it is."""
+        notes = self._history.memo_notes(deal["id"])
+        return self.is_agreed(deal["id"]) or self.is_billed_by_period(deal) or bool(notes)
 
     def on_hold(self, deal: Mapping[str, Any]) -> Scheduled | None:
         """What becomes of the kept schedule of a won deal whose billing is on hold; ``None`` without one.
@@ -242,7 +185,7 @@ class Schedules:
             before = kept.read(newest.schedule)
         except kept.UnreadableScheduleError as error:
             return Scheduled(None, (refusals.schedule_unreadable(str(error)),))
-        billed = self._billed(deal["id"], before)
+        billed = self._billed.of(deal["id"], before)
         proposal = stop(before, frozenset(billed.days), "on_hold", self._today)
         question = None
         left = any(one.number not in billed.days and one.amount > 0 for one in before.periods)
@@ -250,11 +193,11 @@ class Schedules:
             agreed = replace(
                 newest, version=newest.version + 1, schedule=kept.written(proposal.schedule), sentence=proposal.sentence
             )
-            question = self._asked(agreed, newest.version, before, proposal)
+            question = _asked(agreed, newest.version, before, proposal, proposal.schedule)
         handed = self._handed(deal, before, billed, refused=_ON_HOLD, settled=False)
         due = due_periods(before, {**dict.fromkeys(handed.handed), **billed.days}, self._today, self._rules, newest.missed)
         everything = frozenset(one.number for one in before.periods)
-        rows = _held(self._rows(deal, before, billed, due, versions, None), everything, _ON_HOLD)
+        rows = _held(self._billed.rows(deal, before, billed, due, versions, None), everything, _ON_HOLD)
         return Scheduled(
             before,
             (*billed.reasons, *handed.reasons),
@@ -281,7 +224,7 @@ class Schedules:
             before = kept.read(newest.schedule)
         except kept.UnreadableScheduleError as error:
             return Scheduled(None, (refusals.schedule_unreadable(str(error)),))
-        billed = self._billed(deal["id"], before)
+        billed = self._billed.of(deal["id"], before)
         proposal = stop(before, frozenset(billed.days), what, self._today)
         handed = self._handed(deal, proposal.schedule, billed)
         agreement = None
@@ -289,10 +232,10 @@ class Schedules:
             text = kept.written(proposal.schedule)
             deleted = "".join(f" QuickBooks' {one.template.called} is deleted." for one in handed.ends if not one.taken_over)
             sentence = f"{proposal.sentence}{deleted}"
-            agreed = replace(newest, version=newest.version + 1, schedule=text, sentence=sentence, agreed_by=_BY_RULES)
+            agreed = replace(newest, version=newest.version + 1, schedule=text, sentence=sentence, agreed_by=BY_RULES)
             agreement = Agreement(agreed, deal, told=True)
         due = due_periods(proposal.schedule, billed.days, self._today, self._rules, newest.missed)
-        rows = self._rows(deal, proposal.schedule, billed, due, versions, agreement)
+        rows = self._billed.rows(deal, proposal.schedule, billed, due, versions, agreement)
         late = self._history.numbers(billed.unplaced)
         return Scheduled(
             proposal.schedule,
@@ -306,22 +249,76 @@ class Schedules:
 
     # Won deals
 
-    def _first(self, deal: Mapping[str, Any], wanted: BillingSchedule) -> Scheduled:
-        """A deal without a kept schedule: a new one, or one whose memory was lost and whose invoices tell their periods."""
-        billed = self._billed(deal["id"], wanted)
-        reasons = [*billed.reasons, *self._billed_otherwise(wanted, billed, frozenset(billed.invoices))]
+    def _later(self, deal: Mapping[str, Any], versions: Sequence[AgreedSchedule], laid: LaidOver, *, follows: bool) -> Scheduled:
+        try:
+            before = kept.read(versions[-1].schedule)
+        except kept.UnreadableScheduleError as error:
+            return Scheduled(None, (refusals.schedule_unreadable(str(error)),))
+        return self._known(deal, versions, before, laid, follows=follows)
+
+    def _first(self, deal: Mapping[str, Any], wanted: BillingSchedule, approve: str | None = None) -> Scheduled:
+        """A deal without a kept schedule: a new one, or one whose memory was lost and whose invoices tell their periods.
+
+        Args:
+            approve: what a person reads who has to approve it first; ``None`` where nobody is asked. What bears an invoice was
+                approved.
+        """
+        billed = self._billed.of(deal["id"], wanted)
+        reasons = [*billed.reasons, *self._billed.billed_otherwise(wanted, billed, frozenset(billed.invoices))]
         if reasons:
             return Scheduled(wanted, tuple(reasons), placed=billed.invoices)
         agreed = AgreedSchedule(
-            deal["id"], self._history.generation(deal["id"]), 1, kept.written(wanted), (), wanted.summary, _BY_RULES
+            deal["id"], self._history.generation(deal["id"]), 1, kept.written(wanted), (), wanted.summary, BY_RULES
         )
+        if approve is not None and not billed.days:
+            due = due_periods(wanted, billed.days, self._today, self._rules)
+            return self._unapproved(deal, agreed, wanted, due, approve)
         return self._billing(deal, wanted, billed, agreed, [agreed], Agreement(agreed, deal), None, frozenset())
+
+    def _unapproved(
+        self, deal: Mapping[str, Any], agreed: AgreedSchedule, wanted: BillingSchedule, due: DuePeriods, approve: str
+    ) -> Scheduled:
+        """A first schedule that a person has to approve; what is due until then is approved with it."""
+        due_now = [one for one in wanted.periods if one.due_on <= self._today]
+        sentence = f"{approve} {wanted.summary}" if wanted.source != "amendment" else approve
+        if len(wanted.periods) > 1 and due_now:
+            amount = format_amount(sum_of(one.amount for one in due_now), wanted.currency).strip()
+            sentence = f"{sentence} {amount} of it is due now."
+        agreed = replace(agreed, missed=tuple(sorted(one.number for one in due_now)), sentence=sentence)
+        key = question_key(agreed, f"0:{digest_of(repr((wanted.source, _content(wanted))))}")
+        question = Question(key, agreed, sentence, wanted.total, wanted.currency)
+        rejected = self._decisions.get(plan_id_of(key)) == "rejected"
+        rows = self._billed.rows(deal, wanted, Billed({}, {}, ()), due, [agreed], None)
+        rows = _held(rows, {one.number for one in wanted.periods}, _WAITS)
+        reasons = (refusals.first_bill_rejected(),) if rejected else ()
+        return Scheduled(None, reasons, question=question, rows=rows, said=f"{sentence} {_WAITS}")
+
+    def _first_amended(self, deal: Mapping[str, Any], laid: LaidOver) -> Scheduled:
+        """A deal whose contract was amended before its schedule was agreed, or was forgotten: of what can have been agreed, the
+        least that its invoices and credit memos allow. The rest is asked."""
+        for possible in self._possible(deal["id"], laid):
+            first = self._first(deal, possible)
+            if first.agreement is not None:
+                known = self._known(deal, [first.agreement.agreed], possible, laid, follows=False)
+                return known if known.reasons else replace(known, agreement=first.agreement)
+        return self._first(deal, laid.wanted)
+
+    def _possible(self, opportunity_id: str, laid: LaidOver) -> list[BillingSchedule]:
+        """What may have been agreed of a deal with amendments: none, some one by one, or some at once. A period that does not
+        bear an invoice over its amount was not billed when the next amendment came."""
+        base, later = laid.steps[0], laid.steps[1:]
+        found, newest = [base], base
+        for step in later:
+            newest = amend(newest, self._billed.fitting(opportunity_id, newest), step, self._today).schedule
+            found.append(newest)
+        fitting = self._billed.fitting(opportunity_id, base)
+        return [*found, *(amend(base, fitting, step, self._today).schedule for step in later[1:])]
 
     def _billing(
         self,
         deal: Mapping[str, Any],
         schedule: BillingSchedule,
-        billed: _Billed,
+        billed: Billed,
         newest: AgreedSchedule,
         versions: Sequence[AgreedSchedule],
         agreement: Agreement | None,
@@ -340,7 +337,7 @@ class Schedules:
         due = due_periods(schedule, {**dict.fromkeys(handed.handed), **billed.days}, self._today, self._rules, newest.missed)
         question = question or (self._missed(newest, schedule, due) if not handed.waits else None)
         late = self._awaited(due, billed)
-        rows = self._rows(deal, schedule, billed, due, versions, None)
+        rows = self._billed.rows(deal, schedule, billed, due, versions, None)
         rows = _held(rows, held, "A change of the deal waits for a person.")
         rows = _held(rows, late, "A recurring template that a person made bills the deal; qbsf waits for its invoice.")
         bill = [one for one in due.bill if not handed.waits and one.period.number not in held | late]
@@ -354,12 +351,12 @@ class Schedules:
             agreement,
             question,
             _by_templates(rows, handed),
-            handed,
-            billed.by_template,
+            templates=handed,
+            by_template=billed.by_template,
         )
 
     def _handed(
-        self, deal: Mapping[str, Any], schedule: BillingSchedule, billed: _Billed, *, refused: str = "", settled: bool = True
+        self, deal: Mapping[str, Any], schedule: BillingSchedule, billed: Billed, *, refused: str = "", settled: bool = True
     ) -> HandedOver:
         templates = self._made.templates(deal["id"])
         return hand_over(
@@ -373,7 +370,7 @@ class Schedules:
             settled=settled,
         )
 
-    def _awaited(self, due: DuePeriods, billed: _Billed) -> frozenset[int]:
+    def _awaited(self, due: DuePeriods, billed: Billed) -> frozenset[int]:
         """Periods that a template which a person made may still bill."""
         if not billed.foreign:
             return frozenset()
@@ -398,11 +395,11 @@ class Schedules:
             before = kept.read(versions[-1].schedule)
         except kept.UnreadableScheduleError as error:
             return Scheduled(None, (*reasons, refusals.schedule_unreadable(str(error))))
-        billed = self._billed(deal["id"], before)
+        billed = self._billed.of(deal["id"], before)
         handed = self._handed(deal, before, billed, refused=refused, settled=False)
         due = due_periods(before, {**dict.fromkeys(handed.handed), **billed.days}, self._today, self._rules, versions[-1].missed)
         due_now = {one.period.number for one in due.bill}
-        rows = self._rows(deal, before, billed, due, versions, None)
+        rows = self._billed.rows(deal, before, billed, due, versions, None)
         shown = _held(rows, due_now, " ".join(reason.text for reason in reasons))
         told = (*reasons, *billed.reasons, *handed.reasons)
         return Scheduled(None, told, placed=billed.invoices, rows=_by_templates(shown, handed), templates=handed)
@@ -426,12 +423,24 @@ class Schedules:
         return sorted(found)
 
     def _known(
-        self, deal: Mapping[str, Any], versions: Sequence[AgreedSchedule], before: BillingSchedule, wanted: BillingSchedule
+        self,
+        deal: Mapping[str, Any],
+        versions: Sequence[AgreedSchedule],
+        before: BillingSchedule,
+        laid: LaidOver,
+        *,
+        follows: bool,
     ) -> Scheduled:
+        """A deal with a kept schedule.
+
+        Args:
+            follows: whether the schedule follows the deal without a question until something is billed.
+        """
+        wanted = laid.wanted
         newest = versions[-1]
-        billed = self._billed(deal["id"], before)
-        unremembered = frozenset(billed.invoices) - self._done(deal["id"])
-        reasons = (*billed.reasons, *self._billed_otherwise(before, billed, unremembered))
+        billed = self._billed.of(deal["id"], before)
+        unremembered = frozenset(billed.invoices) - self._billed.done(deal["id"])
+        reasons = (*billed.reasons, *self._billed.billed_otherwise(before, billed, unremembered))
         stored = (deal["invoice_id"] or "").strip()
         if stored and stored not in billed.invoices.values():
             reasons = (*reasons, refusals.holds_other_invoice(stored))
@@ -440,40 +449,25 @@ class Schedules:
         proposal = amend(before, frozenset(billed.days), wanted, self._today)
         agreement, question, schedule = None, None, before
         held: frozenset[int] = frozenset()
+        amendments: dict[str, InSchedule] = dict.fromkeys(wanted.amendments, "agreed")
         if proposal.kind != "none":
             agreed = replace(
                 newest, version=newest.version + 1, schedule=kept.written(proposal.schedule), sentence=proposal.sentence
             )
-            if not billed.days:
-                agreement, schedule = Agreement(replace(agreed, agreed_by=_BY_RULES), deal), proposal.schedule
+            if not billed.days and follows and not (before.amendments or wanted.amendments):
+                agreement, schedule = Agreement(replace(agreed, agreed_by=BY_RULES), deal), proposal.schedule
                 newest = agreement.agreed
             else:
-                question = self._asked(agreed, newest.version, before, proposal)
-                if self._decisions.get(plan_id_of(question.key)) != "rejected":
+                agreed = replace(agreed, sentence=_with_amendments(proposal.sentence, before, laid))
+                question = _asked(agreed, newest.version, before, proposal, wanted)
+                rejected = self._decisions.get(plan_id_of(question.key)) == "rejected"
+                if not rejected:
                     held = frozenset(one.number for one in proposal.ends)
+                asked: InSchedule = "rejected" if rejected else "asked"
+                amendments |= dict.fromkeys(set(wanted.amendments) - set(before.amendments), asked)
         told = [*versions, *([newest] if agreement else [])]
-        return self._billing(deal, schedule, billed, newest, told, agreement, question, held)
-
-    def _asked(self, agreed: AgreedSchedule, version: int, before: BillingSchedule, proposal: Proposal) -> Question:
-        """A change as a question. A difference falls due on the day of the answer, so its day is no part of what is asked."""
-        known = {one.number for one in before.periods}
-        content = [
-            (
-                one.number,
-                one.kind,
-                one.span,
-                one.due_on if one.kind != "difference" or one.number in known else None,
-                sorted(repr(line.content) for line in one.lines),
-            )
-            for one in proposal.schedule.periods
-        ]
-        return Question(
-            key=_question_key(agreed, f"{version}:{_hash(repr((proposal.kind, proposal.schedule.status, content)))}"),
-            agreed=agreed,
-            sentence=proposal.sentence,
-            amount=sum_of([proposal.schedule.total, -before.total]),
-            currency=before.currency,
-        )
+        found = self._billing(deal, schedule, billed, newest, told, agreement, question, held)
+        return replace(found, amendments=amendments)
 
     def _missed(self, newest: AgreedSchedule, schedule: BillingSchedule, due: DuePeriods) -> Question | None:
         if not due.ask:
@@ -486,150 +480,61 @@ class Schedules:
         sentence = f"{count} {days} over {format_amount(amount, schedule.currency).strip()} would be billed."
         agreed = replace(newest, version=newest.version + 1, missed=numbers, sentence=sentence)
         return Question(
-            _question_key(agreed, f"{newest.version}:missed-{_hash(to_json(numbers))}"),
+            question_key(agreed, f"{newest.version}:missed-{digest_of(to_json(numbers))}"),
             agreed,
             sentence,
             amount,
             schedule.currency,
         )
 
-    # What was billed
 
-    def _billed(self, opportunity_id: str, schedule: BillingSchedule) -> _Billed:
-        """Which periods were billed or are being sent: by the ledger, and by what invoices in QuickBooks say of themselves."""
-        days: dict[int, date | None] = {}
-        invoices: dict[int, str | None] = {}
-        for number, line in self._history.periods(opportunity_id).items():
-            if line.status == "done":
-                days[number], invoices[number] = line.done_on, line.result_id
-            elif line.status == "sending":
-                days[number] = invoices[number] = None
-        notes = self._history.notes(opportunity_id) | self._history.memo_notes(opportunity_id)
-        by_note = markers.placed_by_note(schedule, notes)
-        own = {one for one in invoices.values() if one is not None}
-        rivals = list(by_note.rivals)
-        for number, invoice_id in by_note.placed.items():
-            if invoices.get(number) is None:
-                days.setdefault(number, None)
-                invoices[number] = invoice_id
-            elif invoices[number] != invoice_id and invoice_id not in own:
-                rivals.append(invoice_id)
-        nets = {one: net for one in notes if (net := self._history.net(one)) is not None}
-        taken = {one for one in invoices.values() if one is not None} | {*rivals}
-        vouched = self._history.linked_by(opportunity_id, PERSON)
-        made = self._made.of_deal(opportunity_id, schedule, set(invoices), taken, list(notes), nets, vouched, self._today)
-        for number, invoice_id in made.placed.items():
-            days[number], invoices[number] = None, invoice_id
-        known = own | {*made.placed.values(), *made.unplaced}
-        reasons = []
-        unplaced = [one for one in by_note.unplaced if one not in known]
-        left = self._left_of_templates(opportunity_id, made.unplaced)
-        if left:
-            reasons.append(template_refusals.template_invoice_unplaced(self._history.numbers(left)))
-        if made.unsure:
-            reasons.append(template_refusals.template_invoice_unsure(made.unsure))
-        if rivals:
-            reasons.append(refusals.period_billed_twice(self._history.numbers(tuple(rivals))))
-        if unplaced:
-            reasons.append(refusals.invoice_of_no_period(self._history.numbers(tuple(unplaced))))
-        return _Billed(days, invoices, tuple(reasons), made.placed, left, made.foreign)
+def _asked(
+    agreed: AgreedSchedule, version: int, before: BillingSchedule, proposal: Proposal, wanted: BillingSchedule
+) -> Question:
+    """A change as a question: the same one as long as the deal asks for the same, whatever is billed meanwhile, so that what a
+    person rejected stays rejected.
 
-    def _left_of_templates(self, opportunity_id: str, invoice_ids: Sequence[str]) -> tuple[str, ...]:
-        """Invoices of no period that a person still has to look at: neither voided, nor linked by a person."""
-        seen = self._history.linked_by(opportunity_id, PERSON)
-        return tuple(one for one in invoice_ids if one not in seen and (self._history.invoice(one) or {}).get("status") == "live")
-
-    def _done(self, opportunity_id: str) -> frozenset[int]:
-        return frozenset(number for number, line in self._history.periods(opportunity_id).items() if line.status == "done")
-
-    def _billed_otherwise(self, schedule: BillingSchedule, billed: _Billed, unremembered: Collection[int]) -> list[Reason]:
-        """An invoice that is not remembered, over another amount than its period, tells that the schedule was another one when it
-        was made."""
-        found = []
-        links = {method: self._history.linked_by(schedule.opportunity_id, method) for method in (TEMPLATE, PERSON)}
-        accepted = {one for one in billed.by_template.values() if one in links[PERSON]} | {*links[TEMPLATE]}
-        open_to_doubt = {number for number in unremembered if billed.invoices.get(number) not in accepted}
-        for period in (one for one in schedule.periods if one.number in open_to_doubt):
-            if period.amount < 0:
-                memo = self._history.credit_memo(billed.invoices.get(period.number) or "")
-                if memo is not None and not memo["is_deleted"] and memo["total"] != -period.amount:
-                    number = str(memo["doc_number"] or f"id {memo['id']}")
-                    total = -(memo["total"] or Decimal(0))
-                    found.append(refusals.billed_otherwise(number, total, period.amount, schedule.currency, period.span.starts))
-                continue
-            invoice = self._history.invoice(billed.invoices.get(period.number) or "")
-            if invoice is None or invoice["status"] != "live" or invoice["total"] is None:
-                continue
-            net = sum_of([invoice["total"], -(invoice["tax"] or Decimal(0))])
-            if net != period.amount:
-                number = str(invoice["doc_number"] or f"id {invoice['id']}")
-                reason = refusals.billed_otherwise(number, net, period.amount, schedule.currency, period.span.starts)
-                by_template = period.number in billed.by_template
-                found.append(replace(reason, remedy=template_refusals.CORRECT_OR_LINK) if by_template else reason)
-        return found
-
-    def _rows(
-        self,
-        deal: Mapping[str, Any],
-        schedule: BillingSchedule,
-        billed: _Billed,
-        due: DuePeriods,
-        versions: Sequence[AgreedSchedule],
-        agreement: Agreement | None,
-    ) -> tuple[Mapping[str, Any], ...]:
-        told = [*versions, *([agreement.agreed] if agreement is not None else [])]
-        known = {one.number for one in schedule.periods}
-        credits = {one.number for one in schedule.periods if one.amount < 0}
-        invoices = {
-            number: self._memo(document_id) if number in credits else self._invoice(document_id)
-            for number, document_id in billed.invoices.items()
-        }
-        return tuple(
-            schedule_rows(
-                schedule,
-                deal,
-                {number: one for number, one in invoices.items() if number in known},
-                due,
-                _ended(told),
-            )
-        )
-
-    def _memo(self, memo_id: str | None) -> PeriodInvoice:
-        found = self._history.credit_memo(memo_id) if memo_id is not None else None
-        nothing = Decimal("0.00")
-        if found is None:
-            return PeriodInvoice(memo_id, None, None, "live", nothing, nothing)
-        status = "deleted" if found["is_deleted"] else "live"
-        return PeriodInvoice(found["id"], found["doc_number"], found["txn_date"], status, nothing, nothing)
-
-    def _invoice(self, invoice_id: str | None) -> PeriodInvoice:
-        found = self._history.invoice(invoice_id) if invoice_id is not None else None
-        if found is None:
-            return PeriodInvoice(None, None, None, "live", Decimal("0.00"), Decimal("0.00"))
-        total, balance = found["total"] or Decimal("0.00"), found["balance"] or Decimal("0.00")
-        paid = sum_of([total, -balance])
-        return PeriodInvoice(found["id"], found["doc_number"], found["txn_date"], found["status"] or "live", paid, balance)
-
-
-@dataclass(frozen=True)
-class _Billed:
-    """Days on which periods were billed, and their invoices; both ``None`` where that is not known.
-
-    ``by_template``: those that recurring templates made; ``unplaced``: what they made that is no open period, and that a person
-    has to look at; ``foreign``: whether a person made such a template.
+    Args:
+        wanted: what the deal asks for.
     """
+    content = (wanted.status, wanted.currency, _content(wanted))
+    return Question(
+        key=question_key(agreed, f"{version}:{digest_of(repr(content))}"),
+        agreed=agreed,
+        sentence=agreed.sentence,
+        amount=sum_of([proposal.schedule.total, -before.total]),
+        currency=before.currency,
+    )
 
-    days: Mapping[int, date | None]
-    invoices: Mapping[int, str | None]
-    reasons: tuple[Reason, ...]
-    by_template: Mapping[int, str] = field(default_factory=dict)
-    unplaced: tuple[str, ...] = ()
-    foreign: bool = False
+
+def _with_amendments(sentence: str, before: BillingSchedule, laid: LaidOver) -> str:
+    """The sentence of a change, with the amendments that it comes from."""
+    if laid.words:
+        return f"With the amendments of its contract, {', '.join(laid.words)}: {sentence}"
+    if before.amendments:
+        return f"Without amendments of its contract, which are not won any more or billed otherwise: {sentence}"
+    return sentence
 
 
-def plan_id_of(key: str) -> str:
-    """The plan id of a question: what a person approves or rejects."""
-    return f"P-{_hash(key)[:10]}"
+def _content(schedule: BillingSchedule) -> list[tuple[object, ...]]:
+    """What is asked of a schedule. A difference falls due on the day of the answer, so its day is no part of what is asked."""
+    return [
+        (
+            one.kind,
+            one.span,
+            one.due_on if one.kind != "difference" else None,
+            sorted(repr(line.content) for line in one.lines),
+        )
+        for one in schedule.periods
+    ]
+
+
+def _has_periods(agreed: AgreedSchedule) -> bool:
+    """Whether the schedule bills again and again; one that cannot be read may."""
+    try:
+        return any(one.kind == "period" for one in kept.read(agreed.schedule).periods)
+    except kept.UnreadableScheduleError:
+        return True
 
 
 def _held(rows: Sequence[Mapping[str, Any]], numbers: Collection[int], why: str) -> tuple[Mapping[str, Any], ...]:
@@ -654,27 +559,3 @@ def _by_templates(rows: Sequence[Mapping[str, Any]], handed: HandedOver) -> tupl
         else:
             shown.append(row)
     return tuple(shown)
-
-
-def _ended(versions: Sequence[AgreedSchedule]) -> list[tuple[BillingPeriod, str]]:
-    """Periods that an agreement ended, each with what that said."""
-    found: dict[int, tuple[BillingPeriod, str]] = {}
-    before: tuple[BillingPeriod, ...] = ()
-    for version in versions:
-        try:
-            periods = kept.read(version.schedule).periods
-        except kept.UnreadableScheduleError:
-            # What an older version said is history; the newest was read before this.
-            continue
-        numbers = {one.number for one in periods}
-        found |= {one.number: (one, version.sentence) for one in before if one.number not in numbers}
-        before = periods
-    return list(found.values())
-
-
-def _question_key(agreed: AgreedSchedule, content: str) -> str:
-    return f"qbsf:schedule:{agreed.opportunity_id}:{agreed.generation}:{content}"
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:12]

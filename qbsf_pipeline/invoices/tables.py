@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from qbsf_pipeline.flows.plans import plan_table
-from qbsf_pipeline.warehouse.tables import RATE, Column, TableSchema
+from qbsf_pipeline.warehouse.tables import AMOUNT, RATE, Column, TableSchema
 
 FLOW = "invoices"
 
@@ -55,8 +55,15 @@ DEALS = TableSchema(
         Column("close_date", pl.Date, "Day it was won"),
         Column("amount", RATE, "Amount of the deal in its currency"),
         Column("currency", pl.String, "ISO code"),
-        Column("outcome", pl.String, "planned, refused, waiting, scheduled, invoiced, in_progress, before_go_live or dead"),
+        Column(
+            "outcome",
+            pl.String,
+            "planned, refused, waiting, scheduled, amends, invoiced, in_progress, before_go_live or dead; amends: its difference "
+            "is billed with the deal that made the contract, or credited",
+        ),
         Column("detail", pl.String, "Why, in a sentence"),
+        Column("billed_with", pl.String, "Of an amendment the deal whose schedule bills its difference, once that is agreed"),
+        Column("difference", AMOUNT, "What the lines of that amendment come to, in its currency; may be below 0"),
     ),
     ("opportunity_id",),
     "Every won deal and what becomes of it",

@@ -42,6 +42,7 @@ class DifferenceClass:
 
 VOIDED, DELETED, DEAL_REOPENED, INVOICE_WITHOUT_DEAL = "voided", "deleted", "deal_reopened", "invoice_without_deal"
 BEFORE_GO_LIVE, NOT_INVOICED, CUSTOMER_MISMATCH = "before_go_live", "not_invoiced", "customer_mismatch"
+AMENDED = "amended"
 DUPLICATE_INVOICE, BILLED_AGAIN, FOREIGN_EXCHANGE, WRITTEN_OFF = (
     "duplicate_invoice",
     "billed_again",
@@ -92,6 +93,13 @@ CLASSES: tuple[DifferenceClass, ...] = (
         "An invoice stands on a customer that is none of those linked to the deal's account, nor one below them. A link that "
         "a person made between the invoice and the deal is trusted.",
         FINANCE,
+    ),
+    DifferenceClass(
+        AMENDED,
+        "Amendment of a contract",
+        "The deal has no invoice and amends another one, with which its difference is billed, or it is credited. Or amendments "
+        "are billed with the deal, billed is not won, and not more than won with these amendments by more than rounding.",
+        NOBODY,
     ),
     DifferenceClass(
         DUPLICATE_INVOICE,

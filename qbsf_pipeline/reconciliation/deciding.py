@@ -25,6 +25,8 @@ NO_REASON = "no_reason_known"
 INVOICE_NOT_FOUND = "invoice_not_found"
 CONTESTED = "contested"
 _UNKNOWN = (NO_REASON, INVOICE_NOT_FOUND, CONTESTED)
+#: What an amendment is called that another deal bills, or a credit memo.
+_AMENDS = "amends"
 #: Days around the close date in which an invoice of the same customer and amount may be the deal's.
 _DAYS_BEFORE, _DAYS_AFTER = 30, 90
 #: An invoice that was made as recently as this may not have been read back yet.
@@ -35,19 +37,33 @@ def decided(facts: pl.DataFrame, inputs: ReconciliationInputs, rules: Reconcilia
     """``facts`` with class, cause, acts, since, and what the sentences need: billed, gap (value less billed), rounding,
     outcome, detail, refusals, remedy, claimed (deals that claim the same invoice), likely_deal, likely_deal_on,
     class_before_credit (of a credited case in months without a credit memo; null where that is its own class), rate (units of
-    the other currency for one of the deal's), converted (what is billed in it, in the deal's).
+    the other currency for one of the deal's), converted (what is billed in it, in the deal's), amended (what amendments add to
+    what the deal bills; 0 without any), to_bill (value with these less billed).
 
     Args:
         facts: of :func:`.facts.facts_of`.
         as_of: today.
     """
-    known = _with_amounts(facts, rules)
+    known = _with_amounts(_with_amendments(facts, inputs), rules)
     known = _with_rates(known, inputs)
     known = _with_reasons(known, inputs, rules, as_of)
     known = known.with_columns(_class(inputs.go_live, rules))
     known = known.with_columns(_cause(rules))
     known = _with_likely_deals(known, inputs)
     return known.with_columns(_acts(rules, as_of), _since(), _class_before_credit())
+
+
+def _with_amendments(facts: pl.DataFrame, inputs: ReconciliationInputs) -> pl.DataFrame:
+    """With ``amended`` and ``is_amended``: whether amendments are billed with the deal, and what they come to."""
+    latest = inputs.outcomes.unique("opportunity_id", keep="last", maintain_order=True)
+    amended = (
+        latest.filter((pl.col("outcome") == _AMENDS) & pl.col("billed_with").is_not_null())
+        .group_by(pl.col("billed_with").alias("opportunity_id"))
+        .agg(pl.col("difference").sum().cast(AMOUNT).alias("amended"), is_amended=pl.lit(True))
+    )
+    return facts.join(amended, on="opportunity_id", how="left", maintain_order="left").with_columns(
+        pl.col("amended").fill_null(0).cast(AMOUNT), pl.col("is_amended").fill_null(False)
+    )
 
 
 def _with_amounts(facts: pl.DataFrame, rules: ReconciliationRules) -> pl.DataFrame:
@@ -63,6 +79,7 @@ def _with_amounts(facts: pl.DataFrame, rules: ReconciliationRules) -> pl.DataFra
         tolerance=pl.max_horizontal(pl.lit(rules.tolerance_least).cast(exact), share("value", rules.tolerance_share).abs()),
     ).with_columns(
         gap=(pl.col("value") - pl.col("billed")).cast(AMOUNT),
+        to_bill=(pl.col("value") + pl.col("amended") - pl.col("billed")).cast(AMOUNT),
         before_credit=(pl.col("value") - pl.col("invoiced")).cast(AMOUNT),
         # Documents that stand, credit memos too, and the deal itself: all of one month?
         first_month=pl.min_horizontal("first_on", "first_memo_on").dt.month_start(),
@@ -139,6 +156,8 @@ def _with_reasons(facts: pl.DataFrame, inputs: ReconciliationInputs, rules: Reco
         .then(pl.lit("not_read_yet"))
         .when(pl.col("claims").is_not_null())
         .then(pl.lit(CONTESTED))
+        .when(outcome == _AMENDS)
+        .then(pl.lit(_AMENDS))
         .when(outcome == "invoiced")
         .then(pl.lit(INVOICE_NOT_FOUND))
         .when((outcome == "refused") & pl.col("codes").is_not_null())
@@ -173,6 +192,7 @@ def _class(go_live: date | None, rules: ReconciliationRules) -> pl.Expr:
     gap, before_credit = pl.col("gap").abs(), pl.col("before_credit").abs()
     rounding, tolerance = pl.col("rounding"), pl.col("tolerance")
     fits = gap <= rounding
+    within_amended = (pl.col("to_bill").abs() <= rounding) | ((pl.col("billed") > 0) & (pl.col("to_bill") > rounding))
     one_month = ((pl.col("first_month") == pl.col("deal_month")) & (pl.col("last_month") == pl.col("deal_month"))).fill_null(
         False
     )
@@ -205,8 +225,10 @@ def _class(go_live: date | None, rules: ReconciliationRules) -> pl.Expr:
         c.DEAL_REOPENED: has_deal & ~won,
         c.INVOICE_WITHOUT_DEAL: ~has_deal & stands,
         c.BEFORE_GO_LIVE: won & ~stands & (before_go_live | (pl.col("outcome") == "before_go_live").fill_null(False)),
-        c.NOT_INVOICED: won & ~stands & ~pl.col("why").is_in(list(_UNKNOWN)).fill_null(False),
+        c.NOT_INVOICED: won & ~stands & ~pl.col("why").is_in([*_UNKNOWN, _AMENDS]).fill_null(False),
         c.CUSTOMER_MISMATCH: has_deal & pl.col("wrong_customer_id").is_not_null(),
+        c.AMENDED: (won & ~stands & (pl.col("why") == _AMENDS))
+        | (stands & ~other & pl.col("is_amended") & ~fits & within_amended),
         c.DUPLICATE_INVOICE: has_deal & ~other & pl.col("is_duplicate") & (-pl.col("gap") > tolerance),
         c.BILLED_AGAIN: has_deal & (pl.col("generation").fill_null(1) > 1) & (pl.col("live") > 1) & too_much,
         c.FOREIGN_EXCHANGE: has_deal & other & near_rate,
@@ -246,6 +268,10 @@ def _cause(rules: ReconciliationRules) -> pl.Expr:
     cause = (
         pl.when(in_class == c.NOT_INVOICED)
         .then("why")
+        .when((in_class == c.AMENDED) & (pl.col("live") == 0))
+        .then(pl.lit("billed_with_another"))
+        .when(in_class == c.AMENDED)
+        .then(pl.lit("bills_amendments"))
         .when(in_class == c.DEAL_REOPENED)
         .then("deal_status")
         .when(in_class == c.INVOICE_WITHOUT_DEAL)

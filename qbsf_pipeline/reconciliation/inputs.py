@@ -82,7 +82,7 @@ CUSTOMERS = pl.Schema({"customer_id": _S, "customer": _S, "parent_id": _S})
 ACCOUNTS = pl.Schema({"account_id": _S, "account": _S})
 OWNERS = pl.Schema({"owner_id": _S, "owner": _S})
 #: What the invoice flow made of each won deal: invoices.deals.
-OUTCOMES = pl.Schema({"opportunity_id": _S, "outcome": _S, "detail": _S})
+OUTCOMES = pl.Schema({"opportunity_id": _S, "outcome": _S, "detail": _S, "billed_with": _S, "difference": AMOUNT})
 #: Why it refused deals: invoices.refusals.
 REFUSALS = pl.Schema({"opportunity_id": _S, "code": _S, "reason": _S, "remedy": _S, "position": _I})
 #: Invoices in the ledger: operation create_invoice. ``amount``: what was billed; ``generation``: last part of the key.

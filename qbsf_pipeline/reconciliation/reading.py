@@ -101,6 +101,8 @@ def read_inputs(
         go_live: deals closed before it are never billed.
         held: why planned invoices are not sent; empty for nothing.
     """
+    # An older version may have made it, without the columns of amendments.
+    ensure_table(connection, invoices.DEALS)
     deals, invoiced = _deals(connection, zone), _invoices(connection, zone)
     differing, their_invoices = with_a_difference(deals, invoiced)
     accounts = read_table(connection, salesforce.ACCOUNT, ["id", "name"]).rename({"id": "account_id", "name": "account"})

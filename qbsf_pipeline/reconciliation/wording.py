@@ -91,6 +91,7 @@ def _sentences(go_live: date | None, held: str) -> dict[str, pl.Expr]:
             *(invoices, _verb("is", "are"), pl.coalesce("wrong_customer", "wrong_customer_id")),
             *(pl.coalesce("account", "account_id"), value, billed),
         ),
+        c.AMENDED: _amended(),
         c.DUPLICATE_INVOICE: _told(
             "Invoices {} of one deal have the same amount. Won {}, invoiced {}: {} is billed too much. Void the wrong one.",
             *(_list("duplicate_numbers"), value, billed, gap),
@@ -199,6 +200,18 @@ def _not_invoiced(held: str) -> pl.Expr:
         .otherwise(_told(". {}", pl.col("detail")))
     )
     return _told("{} won on {} is not invoiced{}", amount_text("value"), _day("deal_on"), why)
+
+
+def _amended() -> pl.Expr:
+    elsewhere = _told(
+        "The deal over {} won on {} amends another one. {}", amount_text("value"), _day("deal_on"), pl.col("detail")
+    )
+    left = pl.when(pl.col("to_bill") > pl.col("rounding")).then(_told("; {} is still to be billed", amount_text("to_bill")))
+    here = _told(
+        "The deal is {}, and bills amendments of its contract over {} with it: {} is billed so far with {}{}.",
+        *(amount_text("value"), amount_text("amended"), amount_text("billed"), _invoices("invoice"), left),
+    )
+    return pl.when(pl.col("live") == 0).then(elsewhere).otherwise(here)
 
 
 def _exchanged() -> pl.Expr:

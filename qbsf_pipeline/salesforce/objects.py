@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from qbsf_pipeline.errors import ConfigurationError
 from qbsf_pipeline.money import to_json
-from qbsf_pipeline.salesforce.quotes_and_schedules import CPQ_QUOTE, CPQ_QUOTE_LINE, REVENUE_SCHEDULE
+from qbsf_pipeline.salesforce.quotes_and_schedules import CPQ_QUOTE, CPQ_QUOTE_LINE, CPQ_SUBSCRIPTION, REVENUE_SCHEDULE
 from qbsf_pipeline.settings import Rules, bucket_names
 from qbsf_pipeline.warehouse.tables import (
     AMOUNT,
@@ -251,6 +251,11 @@ CURRENCY_TYPE = raw_table(
 
 
 _SCHEDULE, _QUOTE, _QUOTE_LINE = "OpportunityLineItemSchedule", "SBQQ__Quote__c", "SBQQ__QuoteLine__c"
+#: Read only for contracts that do not tell otherwise which deal made them.
+SUBSCRIPTION = "SBQQ__Subscription__c"
+CONTRACT = "Contract"
+#: Objects of which a field is read through another object: by the field that points at them.
+_RELATED = {"SBQQ__MasterContract__c": CONTRACT}
 #: What the package adds to Opportunity: it tells that CPQ is there even where its objects are hidden.
 _PRIMARY_QUOTE = "SBQQ__PrimaryQuote__c"
 
@@ -314,13 +319,14 @@ _SOURCES: tuple[_Source, ...] = (
         # Without the flag a line that was only offered would be billed.
         needed_columns=("id", "quote_id", "product_id", "quantity", "net_total", "is_optional"),
     ),
+    _Source(SUBSCRIPTION, CPQ_SUBSCRIPTION, needed=False, needed_columns=("id",)),
 )
 
 #: The objects whose descriptions are needed.
-OBJECT_NAMES: tuple[str, ...] = tuple(source.name for source in _SOURCES)
+OBJECT_NAMES: tuple[str, ...] = (*(source.name for source in _SOURCES), *_RELATED.values())
 
 #: Those that an org may lack, or hide, without harm. Where only half of CPQ is shown, :func:`check_fields` says so.
-OPTIONAL_OBJECTS: frozenset[str] = frozenset(source.name for source in _SOURCES if not source.needed)
+OPTIONAL_OBJECTS: frozenset[str] = frozenset([*(source.name for source in _SOURCES if not source.needed), *_RELATED.values()])
 
 #: Every raw table of Salesforce.
 TABLES: tuple[TableSchema, ...] = tuple(source.table for source in _SOURCES)
@@ -338,6 +344,9 @@ WRITTEN_FIELDS: tuple[str, ...] = (
     "opportunity.aging_bucket",
     "account.customer_id",
 )
+
+#: The checkbox that holds the billing of a deal.
+_HOLD = "opportunity.billing_on_hold"
 
 #: Every payment status that may be written (contract.md).
 _PAYMENT_STATUSES = (
@@ -471,12 +480,12 @@ def objects_for(rules: Rules, descriptions: Mapping[str, ObjectDescription | Non
         if description is None or not (source.needed or description.queryable) or not _asked_for(source.name, rules):
             continue
         wanted = _wanted_fields(source, rules)
-        shown = {column: description.field(name) for column, name in wanted.items()}
+        shown = {column: _shown(name, description, descriptions) for column, name in wanted.items()}
         objects.append(
             SalesforceObject(
                 name=source.name,
                 table=source.table,
-                fields={column: field.name for column, field in shown.items() if field is not None},
+                fields={column: name for column, name in shown.items() if name is not None},
                 whole=source.whole,
                 has_deleted=description.field("IsDeleted") is not None,
                 has_stamp=description.field("SystemModstamp") is not None,
@@ -485,13 +494,26 @@ def objects_for(rules: Rules, descriptions: Mapping[str, ObjectDescription | Non
     return tuple(objects)
 
 
+def _shown(name: str, description: ObjectDescription, descriptions: Mapping[str, ObjectDescription | None]) -> str | None:
+    """The field as the org spells it; ``None`` where it does not show it, or not the lookup or the object behind it."""
+    before, dot, behind = name.rpartition(".")
+    lookup = f"{before.removesuffix('__r')}__c"
+    field = description.field(lookup if dot else name)
+    if field is None or not dot:
+        return field.name if field is not None else None
+    related = descriptions.get(_RELATED.get(lookup, ""))
+    found = related.field(behind) if related is not None and related.queryable else None
+    # What is no lookup there leads nowhere, and asking for it would fail the whole query.
+    return f"{field.name.removesuffix('__c')}__r.{found.name}" if found is not None and field.type == "reference" else None
+
+
 def optional_tables(rules: Rules) -> tuple[TableSchema, ...]:
     """Raw tables that the rules ask for and that stay empty in an org without their object."""
     return tuple(source.table for source in _SOURCES if not source.needed and _asked_for(source.name, rules))
 
 
 def _asked_for(name: str, rules: Rules) -> bool:
-    if name in (_QUOTE, _QUOTE_LINE):
+    if name in (_QUOTE, _QUOTE_LINE, SUBSCRIPTION):
         return rules.cpq.lines_from == "primary_quote"
     if name == _SCHEDULE:
         return rules.recurring.enabled and "revenue_schedule" in rules.recurring.sources
@@ -690,7 +712,13 @@ def _missing_fields(source: _Source, rules: Rules, description: ObjectDescriptio
                 "in its permission set"
             )
     for key, name in custom.values():
-        if description.field(name) is None:
+        field = description.field(name)
+        if key == _HOLD and field is not None and field.type != "boolean":
+            # What cannot be read counts as empty, and would be billed.
+            problems.append(
+                f"{source.name}.{name} is no checkbox: name one under {_in_rules(key)} in the file of QBSF_CONFIG, or none"
+            )
+        if field is None:
             problems.append(
                 f"{source.name}.{name} does not exist or is not shown to the integration user: create the field, or grant "
                 "read access to it in the permission set, or name another field under "

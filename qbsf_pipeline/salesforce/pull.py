@@ -21,7 +21,9 @@ from qbsf_pipeline.money import parse_json, to_json
 from qbsf_pipeline.salesforce.answers import SYSTEM
 from qbsf_pipeline.salesforce.client import Query, QueryAnswer, SalesforceClient
 from qbsf_pipeline.salesforce.objects import (
+    CONTRACT,
     OBJECT_NAMES,
+    SUBSCRIPTION,
     ObjectDescription,
     SalesforceObject,
     check_fields,
@@ -36,7 +38,7 @@ from qbsf_pipeline.salesforce.objects import (
     to_18,
 )
 from qbsf_pipeline.settings import Rules
-from qbsf_pipeline.warehouse.tables import KnownRecord, PulledTable, WarehouseView
+from qbsf_pipeline.warehouse.tables import KnownRecord, PulledTable, WarehouseView, value_at
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,9 @@ _SMALLEST_PAGE = 200
 _PARENTS_PER_QUERY = 200
 _DESCRIPTIONS_LIVE = timedelta(hours=24)
 _OUTDATED_CODES = {"INVALID_FIELD", "INVALID_TYPE"}
+_QUOTE = "SBQQ__Quote__c"
+#: Types of quotes that change a contract.
+_CHANGES_OF_CONTRACTS = frozenset({"amendment", "renewal"})
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ _CHILDREN = {
     "OpportunityContactRole": _Child("Opportunity", "opportunity_id"),
     # After the lines, whose re-reading tells which they are.
     "OpportunityLineItemSchedule": _Child("OpportunityLineItem", "line_id"),
-    "SBQQ__QuoteLine__c": _Child("SBQQ__Quote__c", "quote_id"),
+    "SBQQ__QuoteLine__c": _Child(_QUOTE, "quote_id"),
 }
 
 
@@ -123,7 +128,8 @@ def pull_salesforce(
 
     Lines and contact roles are deleted without a trace in their deal's recycle bin, so they are read whole for every deal
     that differs from what the warehouse knows, and for every deal of a changed line or role. So are the schedules of these lines,
-    and the lines of a changed quote. Schedules and quotes that the org lacks, or that no rule asks for, cost nothing.
+    and the lines of a changed quote. Schedules and quotes that the org lacks, or that no rule asks for, cost nothing. The
+    subscriptions of a contract are read where a quote that amends or renews it came, and the contract does not tell its deal.
 
     Args:
         client: the org.
@@ -153,9 +159,14 @@ def pull_salesforce(
     try:
         pulled = _Pull(client, rules, view, descriptions, full, now).run(None)
     except _Outdated as outdated:
-        raise ConfigurationError(
-            [f"Salesforce describes {outdated.object_name} to the integration user, but refuses to read it: {outdated}"]
-        ) from outdated
+        if outdated.object_name != _QUOTE or descriptions.get(CONTRACT) is None:
+            raise _refused(outdated) from outdated
+        logger.info("quotes are read without the deals of their contracts: %s", outdated)
+        descriptions = {**descriptions, CONTRACT: None}
+        try:
+            pulled = _Pull(client, rules, view, descriptions, full, now).run(None)
+        except _Outdated as again:
+            raise _refused(again) from again
     if cache is not None:
         cache.store(key, _as_text(descriptions, pulled.organization_id), now)
     return pulled
@@ -167,6 +178,12 @@ class _Outdated(Exception):
     def __init__(self, object_name: str, reason: str) -> None:
         self.object_name = object_name
         super().__init__(reason)
+
+
+def _refused(outdated: _Outdated) -> ConfigurationError:
+    return ConfigurationError(
+        [f"Salesforce describes {outdated.object_name} to the integration user, but refuses to read it: {outdated}"]
+    )
 
 
 @dataclass
@@ -245,7 +262,12 @@ class _Pull:
         self._view = view
         self._now = now
         self._notes: list[str] = []
-        self._reads = {source.name: _Read(source, self._since(source, full)) for source in objects_for(rules, descriptions)}
+        sources = {source.name: source for source in objects_for(rules, descriptions)}
+        subscriptions = sources.pop(SUBSCRIPTION, None)
+        # Without both ends they lead nowhere.
+        leads = subscriptions is not None and {"contract_id", "quote_line_id"} <= subscriptions.fields.keys()
+        self._subscriptions = subscriptions if leads and _QUOTE in sources else None
+        self._reads = {source.name: _Read(source, self._since(source, full)) for source in sources.values()}
 
     def run(self, expected_organization: str | None) -> SalesforcePull:
         """Read everything that is due.
@@ -266,6 +288,7 @@ class _Pull:
             if name not in _CHILDREN or read.complete
         }
         tables |= self._children(started_at)
+        tables |= self._of_contracts(started_at)
         begun = min(started_at.values())
         present = {table.table.name for table in tables.values()}
         absent = tuple(
@@ -284,10 +307,17 @@ class _Pull:
         watermark = self._view.watermarks.get(source.table_name)
         if full or source.whole or not source.has_stamp or watermark is None:
             return None
+        if source.name == _QUOTE and self._subscriptions is not None and not self._is_known(self._subscriptions):
+            return None
         longest = timedelta(hours=self._rules.pull.full_every_hours)
         if watermark.fields_hash != source.fields_hash or self._now - watermark.last_full_at >= longest:
             return None
         return watermark.read_until - timedelta(minutes=self._rules.pull.overlap_minutes)
+
+    def _is_known(self, source: SalesforceObject) -> bool:
+        """Whether the object was read before, with these fields."""
+        watermark = self._view.watermarks.get(source.table_name)
+        return watermark is not None and watermark.fields_hash == source.fields_hash
 
     def _read_pages(self, reads: Sequence[_Read]) -> None:
         waiting = [read for read in reads if not read.finished]
@@ -377,6 +407,39 @@ class _Pull:
                     changed[name] |= found.keys()
         return tables
 
+    def _of_contracts(self, started_at: Mapping[str, datetime]) -> dict[str, PulledTable]:
+        """The subscriptions of contracts that came with a quote and do not tell which deal made them: one call for a thousand
+        contracts."""
+        source = self._subscriptions
+        if source is None:
+            return {}
+        quotes = self._reads[_QUOTE]
+        came = quotes.records.keys() if quotes.complete else self._changed(quotes)
+        contracts = sorted({_contract_to_read(quotes.source, quotes.records[record_id]) for record_id in came} - {""})
+        named = source.fields["contract_id"]
+        asked = [
+            Query(
+                f"SELECT {source.selected} FROM {source.name} WHERE {named} IN "
+                f"{quoted_list(contracts[start : start + _PARENTS_PER_QUERY])}",
+                source.has_deleted,
+            )
+            for start in range(0, len(contracts), _PARENTS_PER_QUERY)
+        ]
+        records: list[dict[str, Any]] = []
+        for answer in self._client.query_together(asked):
+            if answer.error is not None:
+                raise _as_outdated(source.name, answer.error)
+            records += answer.records
+        table = PulledTable(
+            table=source.table,
+            frame=source.table.frame([row_of(source, record, self._now, self._notes) for record in records]),
+            watermark=started_at[_QUOTE],
+            complete=not self._is_known(source),
+            fields_hash=source.fields_hash,
+            scope=("contract_id", tuple(contracts)) if contracts else None,
+        )
+        return {source.name: table}
+
     def _parents_to_read(self, child: str, changed: set[str]) -> list[str]:
         read = self._reads[child]
         own = {_parent_of(read, read.records[record_id]) for record_id in self._changed(read)}
@@ -439,6 +502,16 @@ def _parent_field(read: _Read) -> str:
 def _parent_of(read: _Read, record: Mapping[str, Any]) -> str:
     """The parent's id; empty for a record without one."""
     return to_18(str(record.get(_parent_field(read)) or ""))
+
+
+def _contract_to_read(source: SalesforceObject, record: Mapping[str, Any]) -> str:
+    """The contract that a quote changes and whose deal it does not tell; empty for every other quote."""
+
+    def told(column: str) -> str:
+        return str(value_at(record, source.fields.get(column, "")) or "").strip()
+
+    changes = told("type").casefold() in _CHANGES_OF_CONTRACTS and record.get("IsDeleted") is not True
+    return to_18(told("contract_id")) if changes and not told("contract_opportunity_id") else ""
 
 
 def _children_query(read: _Read, parents: Sequence[str]) -> str:

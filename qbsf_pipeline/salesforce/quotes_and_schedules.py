@@ -37,6 +37,12 @@ CPQ_QUOTE = raw_table(
         Column("billing_postal_code", pl.String, "Postal code that is billed", "SBQQ__BillingPostalCode__c"),
         Column("billing_country", pl.String, "Country that is billed", "SBQQ__BillingCountry__c"),
         Column("contract_id", pl.String, "Contract that an amendment or renewal changes", "SBQQ__MasterContract__c"),
+        Column(
+            "contract_opportunity_id",
+            pl.String,
+            "Deal that made this contract, where the contract tells it",
+            "SBQQ__MasterContract__r.SBQQ__Opportunity__c",
+        ),
         Column("currency", pl.String, "ISO code; null in an org with one currency", "CurrencyIsoCode"),
     ),
     "Quotes of Salesforce CPQ: one row per quote",
@@ -82,6 +88,17 @@ CPQ_QUOTE_LINE = raw_table(
         Column("is_optional", pl.Boolean, "Offered and not sold", "SBQQ__Optional__c"),
     ),
     "Lines of the quotes of Salesforce CPQ: one row per line",
+)
+
+CPQ_SUBSCRIPTION = raw_table(
+    "salesforce",
+    "cpq_subscription",
+    (
+        Column("id", pl.String, "Salesforce id of the subscription, 18 characters", "Id"),
+        Column("contract_id", pl.String, "The contract", "SBQQ__Contract__c"),
+        Column("quote_line_id", pl.String, "Line of the quote that sold it", "SBQQ__QuoteLine__c"),
+    ),
+    "Subscriptions of contracts that quotes of Salesforce CPQ change, and that do not tell which deal made them",
 )
 
 REVENUE_SCHEDULE = raw_table(

@@ -15,6 +15,9 @@ from qbsf_pipeline.money import parse_json, to_json
 from qbsf_pipeline.state.tables import billing_schedules, storable
 from qbsf_pipeline.state.transactions import Transactions
 
+#: Who agreed where no person had to.
+BY_RULES = "rules"
+
 
 @dataclass(frozen=True)
 class AgreedSchedule:
@@ -26,7 +29,7 @@ class AgreedSchedule:
         schedule: the schedule as JSON text.
         missed: numbers of missed periods that a person said are to be billed.
         sentence: what it changed.
-        agreed_by: ``rules``, or the person.
+        agreed_by: :data:`BY_RULES`, or the person.
         agreed_at: when it was remembered (UTC); ``None`` for one that is not yet. Says nothing of what was agreed.
     """
 

@@ -58,6 +58,17 @@ def test_an_object_that_cannot_be_read_is_a_problem_of_permissions(name: str, de
     assert f"Object Settings, {name}: Read" in finding.mend
 
 
+def test_a_checkbox_for_billing_on_hold_is_looked_at_where_the_rules_name_it(described: Described, rules: Rules) -> None:
+    def found(name: str) -> list[tuple[str, str]]:
+        fields = rules.salesforce.opportunity.model_copy(update={"billing_on_hold": name})
+        named = rules.model_copy(update={"salesforce": rules.salesforce.model_copy(update={"opportunity": fields})})
+        return worse(check_custom_fields(named, described))
+
+    assert found("IsPrivate") == []
+    assert found("On_Hold__c") == [("Opportunity.On_Hold__c", "problem")]
+    assert found("StageName") == [("Opportunity.StageName", "warning")]
+
+
 @pytest.mark.parametrize("expected", [each for each in EXPECTED_FIELDS if each.kind != "Checkbox"], ids=lambda each: each.key)
 def test_each_custom_field_that_is_not_shown_is_a_problem_told_once(
     expected: salesforce.ExpectedField, described: Described, rules: Rules

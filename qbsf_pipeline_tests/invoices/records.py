@@ -22,7 +22,7 @@ from qbsf_pipeline.invoices.tables import GENERATIONS, INVOICE_LINKS, LEDGER
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.salesforce import objects as salesforce
-from qbsf_pipeline.salesforce.quotes_and_schedules import CPQ_QUOTE, CPQ_QUOTE_LINE
+from qbsf_pipeline.salesforce.quotes_and_schedules import CPQ_QUOTE, CPQ_QUOTE_LINE, CPQ_SUBSCRIPTION
 from qbsf_pipeline.settings import Rules, load_rules
 from qbsf_pipeline.state.billing_schedules import AgreedSchedule
 from qbsf_pipeline.warehouse.tables import TableSchema
@@ -219,6 +219,7 @@ class World:
     credit_memos: list[dict[str, Any]] = field(default_factory=list)
     quotes: list[dict[str, Any]] = field(default_factory=list)
     quote_lines: list[dict[str, Any]] = field(default_factory=list)
+    subscriptions: list[dict[str, Any]] = field(default_factory=list)
     agreed: list[AgreedSchedule] = field(default_factory=list)
     approvals: dict[str, str] = field(default_factory=dict)
     templates: list[DealTemplate] = field(default_factory=list)
@@ -266,6 +267,7 @@ class World:
             credit_memo=frame(quickbooks.CREDIT_MEMO, self.credit_memos),
             cpq_quote=frame(CPQ_QUOTE, self.quotes),
             cpq_quote_line=frame(CPQ_QUOTE_LINE, self.quote_lines),
+            cpq_subscription=frame(CPQ_SUBSCRIPTION, self.subscriptions),
             agreed_schedules=tuple(self.agreed),
             decisions=self.approvals,
             templates=tuple(self.templates),

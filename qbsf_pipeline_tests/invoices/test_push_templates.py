@@ -131,6 +131,7 @@ def desk(migrated: Path, tmp_path: Path) -> Iterator[Desk]:
             book_close_date=None,
             planned={},
             deal_amounts={},
+            amendments={},
             read_until=None,
             pulled_invoices=lambda _ids: [],
             known_templates=frozenset(),

@@ -296,6 +296,21 @@ def test_an_approved_change_is_billed_from_then_on_with_the_difference_of_what_w
     assert life.day(date(2028, 1, 1)) == []
 
 
+def test_what_a_person_rejected_stays_rejected_while_the_next_periods_are_billed_as_agreed():
+    life = Life(world())
+    life.day(date(2026, 11, 20))
+    life.change("2400.00")
+    life.answer(date(2026, 11, 25), "rejected")
+    asked = life.plan(date(2026, 11, 26)).writes.filter(pl.col("operation") == "change_schedule")
+    for month, day in enumerate((date(2026, 12, 10), date(2027, 1, 10), date(2027, 2, 10)), start=2):
+        assert life.day(day) == [f"Deal 1 (period {month} of 12): 83.33"]
+        again = life.plan(day).writes.filter(pl.col("operation") == "change_schedule")
+        assert again.get_column("key").to_list() == asked.get_column("key").to_list()
+    life.change("3600.00")
+    (other,) = life.plan(date(2027, 2, 11)).writes.filter(pl.col("operation") == "change_schedule").get_column("key")
+    assert other not in asked.get_column("key")
+
+
 def test_a_rejected_change_leaves_the_schedule_as_it_was():
     life = Life(world())
     life.day(date(2026, 11, 20))

@@ -136,8 +136,16 @@ def refusal(code: str, reason: str, remedy: str, *, of: int = 1, position: int =
     return {"opportunity_id": deal_id(of), "code": code, "reason": reason, "remedy": remedy, "position": position}
 
 
-def outcome(what: str, detail: str = "", *, of: int = 1) -> dict[str, Any]:
-    return {"opportunity_id": deal_id(of), "outcome": what, "detail": detail}
+def outcome(
+    what: str, detail: str = "", *, of: int = 1, billed_with: int | None = None, difference: str | None = None
+) -> dict[str, Any]:
+    return {
+        "opportunity_id": deal_id(of),
+        "outcome": what,
+        "detail": detail,
+        "billed_with": None if billed_with is None else deal_id(billed_with),
+        "difference": None if difference is None else Decimal(difference),
+    }
 
 
 def inputs_of(**given: Any) -> ReconciliationInputs:

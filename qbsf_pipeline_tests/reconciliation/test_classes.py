@@ -63,6 +63,60 @@ TOLD = (
         *("matched", None, "nobody", ("Invoices 1001, 1002 bill the whole deal",)),
     ),
     Told(
+        "an amendment that is billed with the deal that made the contract",
+        {
+            "deals": [deal(2, "300")],
+            "outcomes": [
+                outcome("amends", "Its difference of 300.00 USD is billed with the deal “Deal 1”.", of=2, billed_with=1)
+            ],
+        },
+        "amended",
+        "billed_with_another",
+        "nobody",
+        ("The deal over 300.00 USD won on 10 Mar 2026 amends another one. Its difference of 300.00 USD is billed with the deal",),
+        rows=((3, "300.00", "0.00"),),
+        since=date(2026, 3, 10),
+    ),
+    Told(
+        "amendments that are billed with the deal, and all of them are",
+        {
+            "deals": [deal()],
+            "invoices": [invoice(1, "650"), invoice(2, "650", dated=APRIL)],
+            "outcomes": [outcome("amends", of=2, billed_with=1, difference="300")],
+        },
+        "amended",
+        "bills_amendments",
+        "nobody",
+        ("bills amendments of its contract over 300.00 USD with it: 1,300.00 USD is billed so far with invoices 1001, 1002.",),
+        rows=((3, "1000.00", "650.00"), (4, "0.00", "650.00")),
+        since=date(2026, 3, 10),
+    ),
+    Told(
+        "an amendment that takes off, while the deal is billed in part",
+        {
+            "deals": [deal()],
+            "invoices": [invoice(1, "500")],
+            "outcomes": [outcome("amends", of=2, billed_with=1, difference="-300")],
+        },
+        "amended",
+        "bills_amendments",
+        "nobody",
+        ("over -300.00 USD with it: 500.00 USD is billed so far with invoice 1001; 200.00 USD is still to be billed.",),
+        rows=((3, "1000.00", "500.00"),),
+        since=date(2026, 3, 10),
+    ),
+    Told(
+        "more is billed than amendments explain",
+        {
+            "deals": [deal()],
+            "invoices": [invoice(1, "1400")],
+            "outcomes": [outcome("amends", of=2, billed_with=1, difference="300")],
+        },
+        *("unexplained", "billed_more", "finance", ("400.00 USD is billed too much",)),
+        rows=((3, "1000.00", "1400.00"),),
+        since=date(2026, 3, 10),
+    ),
+    Told(
         "cents off",
         {"deals": [deal()], "invoices": [invoice(1, "1000.05")]},
         *("rounding", None, "nobody", ("0.05 USD is rounding",)),

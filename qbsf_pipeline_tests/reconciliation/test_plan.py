@@ -95,7 +95,11 @@ def worlds(draw: st.DrawFn) -> World:
         "billings": draw(st.lists(st.builds(billing, NUMBERS, AMOUNTS, of=NUMBERS, generation=st.integers(1, 2)), max_size=3)),
         "outcomes": draw(
             st.lists(
-                st.builds(outcome, st.sampled_from(["planned", "refused", "invoiced", "dead", "new"]), of=NUMBERS), max_size=4
+                st.one_of(
+                    st.builds(outcome, st.sampled_from(["planned", "refused", "invoiced", "dead", "new"]), of=NUMBERS),
+                    st.builds(outcome, st.just("amends"), of=NUMBERS, billed_with=st.none() | NUMBERS, difference=AMOUNTS),
+                ),
+                max_size=4,
             )
         ),
         "deal_lines": draw(

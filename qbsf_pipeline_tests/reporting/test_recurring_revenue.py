@@ -42,8 +42,12 @@ def terms(total: str, frequency: str, periods: int, start: str, *more: SoldLine,
     return schedule(line, *more, frequency=frequency, periods=Decimal(periods), start_date=day(start), **values)
 
 
-def agree(sales: Sales, deal: str, *versions: tuple[BillingSchedule, str | None], **more: Any) -> None:
-    """A deal with its agreements, each with the day on which it was agreed; ``None``: by this plan."""
+def agree(sales: Sales, deal: str, *versions: tuple[BillingSchedule, str | None], by: str | None = None, **more: Any) -> None:
+    """A deal with its agreements, each with the day on which it was agreed; ``None``: by this plan.
+
+    Args:
+        by: who agreed; else the rules to the first one and to stops, and a person to changes.
+    """
     sales.deal(deal, "1.00", "2025-01-01", **more)
     made = [
         AgreedSchedule(
@@ -53,12 +57,13 @@ def agree(sales: Sales, deal: str, *versions: tuple[BillingSchedule, str | None]
             kept.written(replace(agreed, opportunity_id=deal)),
             (),
             "",
-            "rules",
-            datetime.combine(day(on), datetime.min.time(), UTC) if on else None,
+            by or ("rules" if number == 1 or agreed.status != "active" else "pat"),
+            datetime.combine(day(on or versions[0][1] or TODAY), datetime.min.time(), UTC),
         )
         for number, (agreed, on) in enumerate(versions, start=1)
     ]
-    stored, now = [one for one in made if one.agreed_at is not None], [one for one in made if one.agreed_at is None]
+    stored = [one for one, (_, on) in zip(made, versions, strict=True) if on is not None]
+    now = made[len(stored) :]
     sales.put(BILLING_SCHEDULE_LINES, *lines_by_agreement(stored, now, day(TODAY), "UTC"))
 
 
@@ -168,6 +173,18 @@ def test_what_this_plan_agrees_counts_from_today(sales: Sales) -> None:
     agree(sales, "D1", (YEAR, "2026-01-01"), (LOST, None), is_won=False)
     agree(sales, "D2", (terms("240.00", "Monthly", 12, "2026-02-01"), None))
     assert [row[-1] for row in moved(sales)] == ["100.00", "120.00", "20.00"]
+
+
+def test_a_deal_that_was_corrected_before_anything_was_billed_has_no_history_of_its_mistake(sales: Sales) -> None:
+    later = terms("2400.00", "Monthly", 12, "2026-03-01")
+    agree(sales, "D1", (YEAR, "2026-01-01"), (later, "2026-02-05"), by="rules")
+    assert [row[1:3] + row[-1:] for row in moved(sales)] == [("0.00", "200.00", "200.00")]
+
+
+def test_a_schedule_that_rested_before_anything_was_billed_has_no_revenue_meanwhile(sales: Sales) -> None:
+    lost = stop(YEAR, (), "reopened", day("2026-02-05")).schedule
+    agree(sales, "D1", (YEAR, "2026-01-01"), (lost, "2026-02-05"), (YEAR, "2026-03-05"), by="rules")
+    assert [row[-1] for row in moved(sales)] == ["100.00", "0.00", "100.00"]
 
 
 def test_a_recurring_deal_without_a_schedule_has_no_recurring_revenue(sales: Sales) -> None:

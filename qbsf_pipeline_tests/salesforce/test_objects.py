@@ -124,6 +124,31 @@ def test_what_an_org_may_lack_is_simply_not_asked_for(org: SandboxOrg) -> None:
     )
 
 
+def test_a_checkbox_for_billing_on_hold_is_asked_for_only_where_the_rules_name_it(org: SandboxOrg) -> None:
+    described = _described(org)
+    fields = RULES.salesforce.opportunity.model_copy(update={"billing_on_hold": "isprivate"})
+    named = RULES.model_copy(update={"salesforce": RULES.salesforce.model_copy(update={"opportunity": fields})})
+    asked, plain = ({one.name: one for one in objects_for(each, described)}["Opportunity"] for each in (named, RULES))
+    assert asked.fields["billing_on_hold"] == "IsPrivate"
+    assert "billing_on_hold" not in plain.fields
+    # A box that was ticked before it was named is read too.
+    assert asked.fields_hash != plain.fields_hash
+    assert _problems(described, named) == []
+    # A text that is read as a checkbox would be empty, and the deal billed.
+    for wrong in (
+        _without(described, "Opportunity", "IsPrivate"),
+        _changed(described, "Opportunity", "IsPrivate", type="picklist"),
+    ):
+        (problem,) = _problems(wrong, named)
+        assert "salesforce.opportunity.billing_on_hold" in problem
+
+
+def test_an_org_that_hides_industry_and_type_is_read_all_the_same(org: SandboxOrg) -> None:
+    described = _without(_without(_described(org), "Account", "Industry"), "Account", "Type")
+    assert _problems(described) == []
+    assert {"industry", "type"}.isdisjoint({one.name: one for one in objects_for(RULES, described)}["Account"].fields)
+
+
 def test_a_field_is_asked_for_as_the_org_spells_it(org: SandboxOrg) -> None:
     rules = RULES.model_copy(
         update={

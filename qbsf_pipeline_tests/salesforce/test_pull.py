@@ -362,7 +362,7 @@ def _plain_service(records: dict[str, list[dict[str, Any]]], counts: dict[str, i
     def answer(asked: Asked) -> Said:
         if asked.path.endswith("/describe"):
             name = asked.path.split("/")[-2]
-            if name in ("CurrencyType", "OpportunityLineItemSchedule", "SBQQ__Quote__c", "SBQQ__QuoteLine__c"):
+            if name in ("CurrencyType", "OpportunityLineItemSchedule", "Contract") or name.startswith("SBQQ__"):
                 return refused(404, "NOT_FOUND")
             table = {"OpportunityLineItem": "opportunity_line_item", "Product2": "product2"}.get(name) or "".join(
                 f"_{letter.lower()}" if letter.isupper() else letter for letter in name

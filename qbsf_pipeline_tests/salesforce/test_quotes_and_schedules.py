@@ -16,7 +16,7 @@ from qbsf_pipeline_tests.salesforce.conftest import SandboxOrg
 from qbsf_pipeline_tests.salesforce.test_pull import Deal, Pulling, a_deal
 
 RULES = load_rules()
-NAMES = {"OpportunityLineItemSchedule", "SBQQ__Quote__c", "SBQQ__QuoteLine__c"}
+NAMES = {"OpportunityLineItemSchedule", "SBQQ__Quote__c", "SBQQ__QuoteLine__c", "SBQQ__Subscription__c"}
 
 
 def ruled(**sections: dict[str, Any]) -> Rules:
@@ -265,3 +265,88 @@ def test_an_object_that_appears_is_found_when_the_descriptions_are_a_day_old(org
     org.later(hours=25)
     pulling()
     assert set(pulling.warehouse.live("cpq_quote")) == {quote}
+
+
+# --- contracts ------------------------------------------------------------------------------------------------------
+
+
+def amending(org: SandboxOrg, made: Deal, contract: str, kind: str = "Amendment") -> str:
+    """The quote by which another deal changes a contract."""
+    (quote,) = org.put(
+        "SBQQ__Quote__c",
+        {"SBQQ__Primary__c": True, "SBQQ__Type__c": kind, "SBQQ__MasterContract__c": contract, "SBQQ__Account__c": made.account},
+    )
+    return quote
+
+
+def contracted(org: SandboxOrg, made: Deal, *, told: bool) -> tuple[str, list[str]]:
+    """A contract, and its subscriptions; ``told``: it names its deal itself."""
+    _, lines = quoted(org, made)
+    (contract,) = org.put("Contract", {"AccountId": made.account, "SBQQ__Opportunity__c": made.deal if told else None})
+    return contract, org.put("SBQQ__Subscription__c", {"SBQQ__Contract__c": contract, "SBQQ__QuoteLine__c": lines[0]})
+
+
+def test_a_contract_that_tells_its_deal_costs_no_call(pulling: Pulling) -> None:
+    made = a_deal(pulling.org)
+    contract, _ = contracted(pulling.org, made, told=True)
+    pulling()
+    pulling.org.later(minutes=5)
+    quote = amending(pulling.org, made, contract)
+    # The three of an idle pull, and one for the lines of a new quote.
+    assert pulling.calls_of() == 4
+    row = pulling.warehouse.live("cpq_quote")[quote]
+    assert (row["contract_id"], row["contract_opportunity_id"]) == (contract, made.deal)
+    assert pulling.warehouse.live("cpq_subscription") == {}
+
+
+def test_of_other_contracts_the_subscriptions_are_read_once(pulling: Pulling) -> None:
+    made = a_deal(pulling.org)
+    contract, (subscription,) = contracted(pulling.org, made, told=False)
+    contracted(pulling.org, made, told=False)
+    pulling()
+    assert pulling.warehouse.live("cpq_subscription") == {}
+    pulling.org.later(minutes=15)
+    amending(pulling.org, made, contract, "Renewal")
+    # One more for the contract.
+    assert pulling.calls_of() == 5
+    found = pulling.warehouse.live("cpq_subscription")
+    line = next(key for key, row in pulling.warehouse.live("cpq_quote_line").items() if row["is_optional"] is False)
+    assert {key: (row["contract_id"], row["quote_line_id"]) for key, row in found.items()} == {subscription: (contract, line)}
+    pulling.org.later(minutes=15)
+    assert pulling.calls_of() == 3
+    assert pulling.calls_of(full=True) > 3
+    assert set(pulling.warehouse.live("cpq_subscription")) == {subscription}
+
+
+@pytest.mark.parametrize(
+    "hidden", [("Contract", None), ("Contract", "SBQQ__Opportunity__c"), ("SBQQ__Quote__c", "SBQQ__MasterContract__c")]
+)
+def test_what_an_org_does_not_show_of_contracts_is_not_asked_for(rich: SandboxOrg, hidden: tuple[str, str | None]) -> None:
+    name, field = hidden
+    if field is None:
+        sandbox.hide_object(rich.store, name)
+    else:
+        sandbox.hide_field(rich.store, name, field)
+    pulling = Pulling(rich, rich.door())
+    made = a_deal(rich)
+    contract, subscriptions = contracted(rich, made, told=True)
+    quote = amending(rich, made, contract)
+    pulling()
+    assert pulling.warehouse.live("cpq_quote")[quote]["contract_opportunity_id"] is None
+    read = set(pulling.warehouse.live("cpq_subscription"))
+    assert read == (set() if field == "SBQQ__MasterContract__c" else set(subscriptions))
+
+
+def test_subscriptions_that_appear_are_read_for_the_quotes_that_were_there_before(rich: SandboxOrg) -> None:
+    for name in ("Contract", "SBQQ__Subscription__c"):
+        sandbox.hide_object(rich.store, name)
+    pulling = Pulling(rich, rich.door())
+    made = a_deal(rich)
+    contract, subscriptions = contracted(rich, made, told=False)
+    amending(rich, made, contract)
+    pulling()
+    assert pulling.warehouse.live("cpq_subscription") == {}
+    sandbox.hide_object(rich.store, "SBQQ__Subscription__c", hidden=False)
+    rich.later(hours=25)
+    pulling()
+    assert set(pulling.warehouse.live("cpq_subscription")) == set(subscriptions)

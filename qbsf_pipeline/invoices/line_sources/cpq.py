@@ -101,7 +101,8 @@ class CpqQuotes:
             # In CPQ a product is a subscription if, and only if, it has a subscription pricing.
             sold = [_marked(line, subscribed=bool(row["subscription_pricing"])) for row, line in zip(rows, sold, strict=True)]
         lines = self._bundled(rows, sold, notes)
-        if not rows and not unknown:
+        # An amendment whose lines all come to nothing changes no amount.
+        if not rows and not unknown and not (change == "amendment" and left_out):
             reasons.append(refusals.quote_without_lines(name))
         if lines and not unknown:
             lines = self._agreed(lines, rows, quote, deal, reasons, notes)

@@ -6,6 +6,6 @@ an org does not show is null, and each reader says what it then does.
 
 from __future__ import annotations
 
-from qbsf_pipeline.salesforce.quotes_and_schedules import CPQ_QUOTE, CPQ_QUOTE_LINE, REVENUE_SCHEDULE
+from qbsf_pipeline.salesforce.quotes_and_schedules import CPQ_QUOTE, CPQ_QUOTE_LINE, CPQ_SUBSCRIPTION, REVENUE_SCHEDULE
 
-__all__ = ["CPQ_QUOTE", "CPQ_QUOTE_LINE", "REVENUE_SCHEDULE"]
+__all__ = ["CPQ_QUOTE", "CPQ_QUOTE_LINE", "CPQ_SUBSCRIPTION", "REVENUE_SCHEDULE"]

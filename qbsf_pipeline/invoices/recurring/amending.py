@@ -26,7 +26,7 @@ from qbsf_pipeline.invoices.validation import Reason
 from qbsf_pipeline.money import format_amount
 from qbsf_pipeline.settings import RecurringRules
 
-ProposalKind = Literal["none", "extend", "shorten", "reprice", "replace", "pause", "resume", "cancel", "renew"]
+ProposalKind = Literal["none", "extend", "shorten", "reprice", "replace", "move", "pause", "resume", "cancel", "renew"]
 #: What makes a schedule stop. A lost or deleted deal ends it; one that is reopened or on hold only rests.
 Stop = Literal["lost", "deleted", "reopened", "on_hold"]
 
@@ -63,7 +63,13 @@ class Proposal:
 
 
 def amend(
-    agreed: BillingSchedule, billed: Collection[int], wanted: BillingSchedule, today: date, *, renewal: bool = False
+    agreed: BillingSchedule,
+    billed: Collection[int],
+    wanted: BillingSchedule,
+    today: date,
+    *,
+    renewal: bool = False,
+    moved: str = "",
 ) -> Proposal:
     """What makes the agreed schedule the wanted one, with everything that was billed left as it is.
 
@@ -78,6 +84,7 @@ def amend(
         today: the company's day: a difference is due at once, or on the day of the last period in it.
         renewal: further periods renew the contract, by what sales says; else they extend it. A renewal that is a deal of its own,
             as CPQ makes it, has a schedule of its own instead.
+        moved: says that another customer is billed from now on; empty where it is the same.
     """
     if agreed.currency != wanted.currency:
         why = f"The deal was in {agreed.currency or 'no currency'} and is in {wanted.currency or 'no currency'} now."
@@ -92,6 +99,10 @@ def amend(
         next_number=comparison.next_number,
     )
     if not ends and not begins:
+        if moved:
+            schedule = replace(agreed, status="active", why="", account_id=wanted.account_id)
+            sentence = f"{moved} {_left(agreed.periods, billed, agreed)}; what was billed stays."
+            return Proposal("move", schedule, agreed.periods, (), (), Decimal("0.00"), sentence)
         if agreed.status == "active":
             return Proposal("none", agreed, agreed.periods, (), (), Decimal("0.00"), "Nothing has changed.")
         schedule = replace(agreed, status="active", why="")
@@ -107,9 +118,13 @@ def amend(
     kind = _kind(agreed, wanted, renewal=renewal)
     before = sum_of(-period.amount for period in ends if period.kind == "difference" and period.amount < 0)
     credit = sum_of(-period.amount for period in begins if period.kind == "difference" and period.amount < 0)
-    return Proposal(
-        kind, kept, stays, ends, begins, credit, _sentence(kind, agreed, kept, stays, ends, begins, credit, before, billed)
-    )
+    sentence = _sentence(kind, agreed, kept, stays, ends, begins, credit, before, billed)
+    if moved:
+        sentence = f"{moved} {sentence}"
+    else:
+        # Accounts that were merged are one customer: nobody is asked, and nothing else follows from it.
+        kept = replace(kept, account_id=agreed.account_id or wanted.account_id)
+    return Proposal(kind, kept, stays, ends, begins, credit, sentence)
 
 
 def stop(agreed: BillingSchedule, billed: Collection[int], what: Stop, today: date) -> Proposal:
@@ -174,6 +189,9 @@ def amended(
     if reasons:
         return tuple(dict.fromkeys(reasons))
     periods = [replace(period, lines=(*period.lines, *added.get(period.number, ()))) for period in base.periods]
+    below = [period for period in periods if period.number in added and period.kind == "period" and period.amount < 0]
+    if below:
+        return tuple(refusals.amendment_below_zero(period.span.starts, period.amount, base.currency) for period in below)
     number = base.next_number
     for day, fees in sorted(once.items()):
         place = next((place for place, one in enumerate(periods) if one.kind == "once" and one.span == Span(day, day)), None)
@@ -219,7 +237,10 @@ class _Comparison:
             if match is not None:
                 begins.append(replace(match, number=period.number))
         for period in wanted.values():
-            if self._is_billed_in_part(period, unmatched):
+            if period.kind == "difference":
+                # Of a deal that is nothing but a difference: what of it was billed is taken off.
+                self._owe(None, period)
+            elif self._is_billed_in_part(period, unmatched):
                 self._owe(None, period)
                 self._due_on = max(self._due_on, period.due_on)
             else:

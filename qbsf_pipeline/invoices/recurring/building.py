@@ -15,7 +15,7 @@ from qbsf_pipeline.invoices.recurring.dividing import divided
 from qbsf_pipeline.invoices.recurring.periods import Frequency, Span
 from qbsf_pipeline.invoices.recurring.revenue_schedules import RevenueRow, scheduled_by_revenue
 from qbsf_pipeline.invoices.recurring.schedule import BillingPeriod, BillingSchedule, ScheduledLine, numbered
-from qbsf_pipeline.invoices.recurring.terms import DealTerms, Recurrence, recurrence_of
+from qbsf_pipeline.invoices.recurring.terms import DealTerms, Recurrence, is_recurring, recurrence_of
 from qbsf_pipeline.invoices.validation import Reason
 from qbsf_pipeline.settings import RecurringRules
 
@@ -85,6 +85,7 @@ def billing_schedule(
         source="+".join(found.sources),
         periods=periods,
         next_number=len(periods),
+        account_id=deal.account_id,
     )
     return Scheduling(schedule)
 
@@ -94,7 +95,31 @@ def single_invoice(deal: DealTerms, lines: Sequence[SoldLine], day: date) -> Bil
     amounts = cent_amounts([sold.line.total for sold in lines])
     once = tuple(once_of(sold, cents, day) for sold, cents in zip(lines, amounts, strict=True))
     period = BillingPeriod(0, "once", Span(day, day), day, once)
-    return BillingSchedule(deal.opportunity_id, deal.currency, None, "deal", (period,), next_number=1)
+    return BillingSchedule(deal.opportunity_id, deal.currency, None, "deal", (period,), next_number=1, account_id=deal.account_id)
+
+
+def own_difference(deal: DealTerms, lines: Sequence[SoldLine], today: date, rules: RecurringRules) -> BillingSchedule:
+    """What an amendment adds to its contract or takes from it, as one period of the amendment's own deal: where the deal that
+    made the contract is one plain invoice, nothing else can bill it.
+
+    Args:
+        lines: of the amendment's quote; their sum may be below zero, which is a credit.
+        today: the company's day: a difference is due at once.
+    """
+    found = []
+    for sold, cents in zip(lines, cent_amounts([sold.line.total for sold in lines]), strict=True):
+        starts = sold.start_date or deal.start_date or deal.close_date or today
+        if sold.charge == "one_time" or not is_recurring(sold, rules):
+            found.append(once_of(sold, cents, starts))
+        else:
+            found.append(share_of(sold, cents, Span(starts, max(starts, sold.end_date or starts)), None))
+    periods: tuple[BillingPeriod, ...] = ()
+    if found:
+        span = Span(min(line.span.starts for line in found), max(line.span.ends for line in found))
+        periods = (BillingPeriod(0, "difference", span, today, tuple(found)),)
+    return BillingSchedule(
+        deal.opportunity_id, deal.currency, None, "amendment", periods, next_number=1, account_id=deal.account_id
+    )
 
 
 def divide(

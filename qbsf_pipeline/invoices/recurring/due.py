@@ -91,4 +91,7 @@ def due_periods(
 
 
 def _is_missed(period: BillingPeriod, today: date, rules: RecurringRules) -> bool:
+    if period.kind == "difference":
+        # A person said yes to it, on whatever day.
+        return False
     return today - period.due_on > timedelta(days=rules.missed_after_days)

@@ -53,6 +53,8 @@ class _Document:
     why: str
     lines: tuple[DealLine, ...]
     periods: tuple[_Period, ...]
+    amendments: tuple[str, ...] = ()
+    account_id: str = ""
 
 
 _DOCUMENT = TypeAdapter(_Document)
@@ -92,8 +94,11 @@ def written(schedule: BillingSchedule) -> str:
         schedule.why,
         tuple(places),
         periods,
+        schedule.amendments,
+        schedule.account_id,
     )
-    return _DOCUMENT.dump_json(document).decode("utf-8")
+    # What a deal has nothing of is left out: an agreement that is said again by a later version stays the same.
+    return _DOCUMENT.dump_json(document, exclude_defaults=True).decode("utf-8")
 
 
 def read(text: str) -> BillingSchedule:
@@ -133,4 +138,6 @@ def read(text: str) -> BillingSchedule:
         next_number=document.next_number,
         status=document.status,
         why=document.why,
+        amendments=document.amendments,
+        account_id=document.account_id,
     )

@@ -145,6 +145,15 @@ def amendment_outside(label: str, starts: date, ends: date, schedule_ends: date)
     )
 
 
+def amendment_below_zero(starts: date, amount: Decimal, currency: str) -> Reason:
+    """An amendment takes more off a period than the period comes to."""
+    return Reason(
+        "amendment_below_zero",
+        f"With the amendment the period from {starts} comes to {format_amount(amount, currency).strip()}.",
+        "Correct the quantities of the amendment: it takes off more than the contract sold.",
+    )
+
+
 def shown(text: str | None) -> str:
     """A text in quotes, on one line."""
     return f"“{' '.join(text.split())}”" if text and text.strip() else "“(no name)”"

@@ -88,10 +88,13 @@ class BillingSchedule:
     Attributes:
         currency: ISO code of every amount; empty where the org does not tell it.
         frequency: of its recurring lines, where they have one in common.
-        source: what the schedule was made from: revenue_schedule, line, deal, or several joined by ``+``.
+        source: what the schedule was made from: revenue_schedule, line, deal, or several joined by ``+``; amendment for one that
+            bills nothing but the difference of an amendment.
         next_number: the number that a further period gets.
         status: a paused or cancelled schedule bills nothing.
         why: why it is paused or cancelled, in a sentence.
+        amendments: deals that amend the contract, and whose differences are part of it; the oldest first.
+        account_id: who is billed, as agreed; empty where the deal had no account.
     """
 
     opportunity_id: str
@@ -102,6 +105,8 @@ class BillingSchedule:
     next_number: int
     status: Status = "active"
     why: str = ""
+    amendments: tuple[str, ...] = ()
+    account_id: str = ""
 
     @property
     def total(self) -> Decimal:

@@ -45,7 +45,11 @@ BILLING_SCHEDULES = TableSchema(
         Column(
             "frequency", pl.String, "monthly, quarterly, semiannual or annual; null where lines differ or have revenue schedules"
         ),
-        Column("source", pl.String, "What the schedule was made from: revenue_schedule, line, deal, or several joined by +"),
+        Column(
+            "source",
+            pl.String,
+            "What the schedule was made from: revenue_schedule, line, deal, or several joined by +; amendment: one difference",
+        ),
         Column(
             "status",
             pl.String,

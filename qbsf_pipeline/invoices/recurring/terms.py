@@ -31,12 +31,14 @@ class DealTerms:
     """What a deal says of its billing, as written there.
 
     Attributes:
+        account_id: who is billed; empty for nobody.
         currency: ISO code; empty where neither deal nor org tells it.
         frequency: word for how often.
         periods: how many times; may be no whole number.
     """
 
     opportunity_id: str
+    account_id: str
     currency: str
     close_date: date | None
     frequency: str | None
@@ -48,12 +50,14 @@ def deal_terms(deal: Mapping[str, Any], quote: QuoteTerms, org_currency: str | N
     """What a deal says of its billing; what its quote decides comes first.
 
     Args:
-        deal: row of ``salesforce.opportunity``: id, currency, close_date, billing_frequency, billing_periods, billing_start_date.
+        deal: row of ``salesforce.opportunity``: id, account_id, currency, close_date, billing_frequency, billing_periods and
+            billing_start_date.
         quote: empty without a quote.
         org_currency: where deals name no currency.
     """
     return DealTerms(
         opportunity_id=deal["id"],
+        account_id=deal["account_id"] or "",
         currency=(deal["currency"] or org_currency or "").strip().upper(),
         close_date=deal["close_date"],
         frequency=quote.billing_frequency or deal["billing_frequency"],

@@ -549,7 +549,7 @@ class Org:
         elif type_name == "Task":
             doc["IsClosed"] = doc.get("Status") == "Completed"
             doc["AccountId"] = self._account_of_task(doc)
-        elif type_name in (QUOTE, QUOTE_LINE):
+        elif type_name in subscriptions.NUMBERED:
             doc = subscriptions.complete(self, type_name, doc, given if raw else {})
         if type_name in CURRENCY_OBJECTS and doc.get("CurrencyIsoCode") is None:
             doc["CurrencyIsoCode"] = self._currency_of(type_name, doc)

@@ -505,6 +505,7 @@ _OBJECTS: tuple[tuple[str, str, str, list[Field]], ...] = (
 #: What an org may have beside: schedules of its deals' lines, and the managed package Salesforce CPQ (SBQQ).
 FEATURES = ("schedules", "cpq")
 SCHEDULE, QUOTE, QUOTE_LINE = "OpportunityLineItemSchedule", "SBQQ__Quote__c", "SBQQ__QuoteLine__c"
+SUBSCRIPTION = "SBQQ__Subscription__c"
 _FREQUENCIES = ("Monthly", "Quarterly", "Semiannual", "Annual", "Invoice Plan")
 
 #: Feature -> objects, as in `_OBJECTS`.
@@ -532,7 +533,7 @@ _FEATURE_OBJECTS: Mapping[str, tuple[tuple[str, str, str, list[Field]], ...]] = 
             _f("SBQQ__PaymentTerms__c", "picklist", 255), _f("SBQQ__PrimaryContact__c", "reference", to="Contact"),
             *(_f(f"SBQQ__Billing{part}__c", "string", 255) for part in ("Name", "Street", "City", "State", "PostalCode",
                                                                         "Country")),
-            _f("SBQQ__MasterContract__c", "string", 18),
+            _f("SBQQ__MasterContract__c", "reference", to="Contract", children="SBQQ__Quotes__r"),
         ]),
         (QUOTE_LINE, "a0n", "", [
             _f("Name", "string", 80, "rn"),
@@ -555,6 +556,19 @@ _FEATURE_OBJECTS: Mapping[str, tuple[tuple[str, str, str, list[Field]], ...]] = 
             _f("SBQQ__Bundle__c", "boolean"), _f("SBQQ__Bundled__c", "boolean"), _f("SBQQ__Optional__c", "boolean"),
             _f("SBQQ__RequiredBy__c", "reference", to=QUOTE_LINE),
         ]),
+        ("Contract", "800", "", [
+            _f("ContractNumber", "string", 30, "rn"), _f("AccountId", "reference", 0, "q", to="Account", children="Contracts"),
+            _f("OwnerId", "reference", 0, "qd", to="User"), _f("StartDate", "date"), _f("ContractTerm", "int", digits=_INT),
+            _f("Status", "picklist", 40, default="Draft", values=("Draft", "In Approval Process", "Activated")),
+            _f("SBQQ__Opportunity__c", "reference", to="Opportunity", children="SBQQ__Contracts__r"),
+        ]),
+        (SUBSCRIPTION, "a0z", "", [
+            _f("Name", "string", 80, "rn"),
+            _f("SBQQ__Contract__c", "reference", to="Contract", children="SBQQ__Subscriptions__r"),
+            _f("SBQQ__Account__c", "reference", to="Account"), _f("SBQQ__QuoteLine__c", "reference", to=QUOTE_LINE),
+            _f("SBQQ__Product__c", "reference", to="Product2"), _f("SBQQ__Quantity__c", "double", digits=(12, 2)),
+            _f("SBQQ__NetPrice__c", "currency", digits=(18, 8)), _f("SBQQ__TerminatedDate__c", "date"),
+        ]),
     ),
 }  # fmt: skip
 #: Feature -> fields that it adds to objects that every org has.
@@ -572,7 +586,7 @@ _FEATURE_FIELDS: Mapping[str, Mapping[str, list[Field]]] = {
 #: Objects that carry `CurrencyIsoCode` in an org with several currencies.
 CURRENCY_OBJECTS = frozenset(
     {"Account", "Contact", "Opportunity", "OpportunityLineItem", "OpportunityHistory", "Product2", "Pricebook2",
-     "PricebookEntry", "Task", SCHEDULE, QUOTE, QUOTE_LINE}
+     "PricebookEntry", "Task", SCHEDULE, QUOTE, QUOTE_LINE, SUBSCRIPTION}
 )  # fmt: skip
 
 

@@ -10,19 +10,27 @@ from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
-from qbsf_pipeline.sandbox.salesforce.schema import QUOTE, QUOTE_LINE, SCHEDULE
+from qbsf_pipeline.sandbox.salesforce.schema import QUOTE, QUOTE_LINE, SCHEDULE, SUBSCRIPTION
 
 if TYPE_CHECKING:
     from qbsf_pipeline.sandbox.salesforce.records import Org
 
 _CENT = Decimal("0.01")
-_NUMBERED = {QUOTE: "Q-{:05d}", QUOTE_LINE: "QL-{:07d}"}
+#: What numbers itself: the field, and how the number is written.
+NUMBERED = {
+    QUOTE: ("Name", "Q-{:05d}"),
+    QUOTE_LINE: ("Name", "QL-{:07d}"),
+    SUBSCRIPTION: ("Name", "SUB-{:07d}"),
+    "Contract": ("ContractNumber", "{:08d}"),
+}
 
 
 def complete(org: Org, type_name: str, doc: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """A quote or quote line with its number and what follows from its own fields. What a raw record gives stays."""
-    if type_name in _NUMBERED and not doc.get("Name"):
-        doc["Name"] = _NUMBERED[type_name].format(org.store.next_number(f"salesforce.{type_name}.name"))
+    """A quote, quote line, subscription or contract with its number and what follows from its own fields. What a raw record gives
+    stays."""
+    name, pattern = NUMBERED.get(type_name, ("", ""))
+    if name and not doc.get(name):
+        doc[name] = pattern.format(org.store.next_number(f"salesforce.{type_name}.name"))
     if type_name != QUOTE_LINE:
         return doc
     product = org.documents("Product2").get(doc.get("SBQQ__Product__c") or "", {})

@@ -21,6 +21,7 @@ from qbsf_pipeline.settings import RecurringRules, load_rules
 RULES = load_rules().recurring
 TERMS = DealTerms(
     opportunity_id="006000000000001AAA",
+    account_id="001000000000001AAA",
     currency="USD",
     close_date=date(2026, 1, 10),
     frequency="Monthly",

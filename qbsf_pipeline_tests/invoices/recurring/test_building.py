@@ -239,6 +239,7 @@ def test_days_at_the_end_of_the_calendar_do_not_stop_a_revenue_schedule():
 def test_what_the_quote_decides_comes_before_the_deal():
     row = {
         "id": "006000000000001AAA",
+        "account_id": "001000000000001AAA",
         "currency": None,
         "close_date": None,
         "billing_frequency": "Monthly",

@@ -20,7 +20,9 @@ def _row(org, kind, record_id, names):
     return {name.strip(): found[name.strip()] for name in names.split(",")}
 
 
-@pytest.mark.parametrize("kind", ["OpportunityLineItemSchedule", "SBQQ__Quote__c", "SBQQ__QuoteLine__c"])
+@pytest.mark.parametrize(
+    "kind", ["OpportunityLineItemSchedule", "SBQQ__Quote__c", "SBQQ__QuoteLine__c", "Contract", "SBQQ__Subscription__c"]
+)
 def test_an_org_has_schedules_and_cpq_only_when_it_was_given_them(org, kind):
     assert org.call("GET", f"sobjects/{kind}/describe").status_code == 404
     assert org.refused(f"SELECT Id FROM {kind}")[0] == "INVALID_TYPE"
@@ -103,3 +105,18 @@ def test_lines_of_quotes_whose_ids_differ_by_case_alone_are_kept_apart(org):
     org.seed("SBQQ__QuoteLine__c", {"SBQQ__Quote__c": quotes[0], "SBQQ__Quantity__c": 1, "SBQQ__NetPrice__c": 7})
     (found,) = org.rows(f"SELECT Id, (SELECT Id FROM SBQQ__LineItems__r) FROM SBQQ__Quote__c WHERE Id = '{quotes[1]}'")
     assert found["SBQQ__LineItems__r"] is None
+
+
+def test_a_quote_leads_through_its_contract_to_the_deal_that_made_it(org):
+    ids = org.deal()
+    enable(org.store, "cpq")
+    contract = _created(org, "Contract", {"AccountId": ids["account"], "SBQQ__Opportunity__c": ids["opportunity"]})
+    _created(org, "SBQQ__Quote__c", {"SBQQ__Type__c": "Amendment", "SBQQ__MasterContract__c": contract})
+    (found,) = org.rows("SELECT Id, SBQQ__MasterContract__r.SBQQ__Opportunity__c FROM SBQQ__Quote__c")
+    assert found["SBQQ__MasterContract__r"]["SBQQ__Opportunity__c"] == ids["opportunity"]
+    subscription = _created(org, "SBQQ__Subscription__c", {"SBQQ__Contract__c": contract})
+    assert _row(org, "SBQQ__Subscription__c", subscription, "Name, SBQQ__Contract__c") == {
+        "Name": "SUB-0000001",
+        "SBQQ__Contract__c": contract,
+    }
+    assert _row(org, "Contract", contract, "ContractNumber, Status") == {"ContractNumber": "00000001", "Status": "Draft"}
