@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 
 import dagster as dg
@@ -124,3 +125,5 @@ def build(settings: Settings, console_level: str = "WARNING", flows: Sequence[Fl
 
 
 defs = build(load_settings())
+# A process that runs one job would have the cycle collector go through all this again and again.
+gc.freeze()

@@ -43,7 +43,7 @@ from qbsf_pipeline.salesforce import objects as salesforce
 from qbsf_pipeline.state.crossings import Crossing
 from qbsf_pipeline.steps import step
 from qbsf_pipeline.warehouse.assets import table_key
-from qbsf_pipeline.warehouse.connection import ensure_table, read_table, replace_rows
+from qbsf_pipeline.warehouse.connection import ensure_table, frame_of, read_table, replace_rows
 from qbsf_pipeline.warehouse.raw import upsert_rows
 from qbsf_pipeline.warehouse.tables import Column, TableSchema
 
@@ -268,12 +268,12 @@ def _known(opened: Doors) -> dict[str, pl.DataFrame]:
 def _mail(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """Where the open invoices are mailed to, and when QuickBooks mailed them last: columns of :data:`.tables.MAIL`."""
     ensure_table(connection, quickbooks.INVOICE)
-    found = connection.sql(
+    query = (
         "SELECT id AS invoice_id, bill_email AS email, "
         "try_cast(json_extract_string(record, '$.DeliveryInfo.DeliveryTime') AS TIMESTAMPTZ) AS delivered_at "
         f"FROM {quickbooks.INVOICE.qualified_name} WHERE NOT is_deleted AND balance > 0"
-    ).pl()
-    return found.cast(MAIL)
+    )
+    return frame_of(connection.sql(query)).cast(MAIL)
 
 
 def _home_currency(preferences: pl.DataFrame, organization: pl.DataFrame) -> str:

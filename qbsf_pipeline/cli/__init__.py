@@ -7,9 +7,12 @@ import sys
 
 def main() -> None:
     """Run the command line; a wrong setting is one line for each, without a traceback."""
-    from qbsf_pipeline.cli.app import app
-    from qbsf_pipeline.cli.output import complain
-    from qbsf_pipeline.errors import ConfigurationError
+    from qbsf_pipeline.cli.loading import loading
+
+    with loading():
+        from qbsf_pipeline.cli.app import app
+        from qbsf_pipeline.cli.output import complain
+        from qbsf_pipeline.errors import ConfigurationError
 
     try:
         app()

@@ -10,6 +10,8 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
+from qbsf_pipeline.cli.loading import loading
+
 #: Every command: its line in ``qbsf --help``, the module in this package, and the function or group of commands in it.
 COMMANDS = {
     "demo": (
@@ -53,7 +55,8 @@ class _OnDemand(TyperGroup):
 def loaded(name: str) -> Any:
     """The true command, its module imported."""
     _, module, attribute = COMMANDS[name]
-    found = getattr(import_module(f"qbsf_pipeline.cli.{module}"), attribute)
+    with loading():
+        found = getattr(import_module(f"qbsf_pipeline.cli.{module}"), attribute)
     command: Any
     if isinstance(found, typer.Typer):
         command = get_group(found)

@@ -13,6 +13,7 @@ import typer
 from qbsf_pipeline.cleansing.findings import FINDINGS, KINDS, SEVERITIES, SYSTEMS
 from qbsf_pipeline.cleansing.score import latest_scores
 from qbsf_pipeline.cleansing.workbook import WORKBOOK_NAME, progress_sentence
+from qbsf_pipeline.cli.loading import loading
 from qbsf_pipeline.cli.options import Json
 from qbsf_pipeline.cli.output import complain, print_json, progress_shown, say, table
 from qbsf_pipeline.cli.services import services_for
@@ -38,7 +39,8 @@ def cleanse(json: Json = False, workbook: WorkbookPath = None) -> None:
     target = _writable(workbook)
     with services_for(load_settings()) as settings:
         with progress_shown(json):
-            from qbsf_pipeline.cli.audits import run_audit  # Dagster takes seconds to import: say something first
+            with loading():
+                from qbsf_pipeline.cli.audits import run_audit  # Dagster takes a second to import: say something first
 
             result = run_audit(settings)
         if result.error is not None:

@@ -8,7 +8,7 @@ keep Dagster's own way, because the UI follows a run by watching the file that i
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import groupby
@@ -17,9 +17,11 @@ from typing import Any
 import dagster as dg
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS, EVENT_TYPE_TO_PIPELINE_RUN_STATUS
 from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata, SqlEventLogStorageTable
+from dagster._core.storage.event_log.base import AssetRecord
+from dagster._core.storage.event_log.schema import AssetKeyTable, SqlEventLogStorageMetadata, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from dagster_shared.record import replace
+from sqlalchemy import Connection, Engine, bindparam, create_engine, event, inspect, text
 
 _BUSY_SECONDS = 60
 #: What a step says in one breath, dozens at a time: it is written with the next event of another kind, or when it is asked for.
@@ -38,6 +40,8 @@ _MOST_WAITING = 200
 #: The newest migration of an event log, once it is known.
 _newest: list[str] = []
 _INSERT = SqlEventLogStorageTable.insert()
+_OF_ASSET = "of_asset"
+_UPDATE_ASSET = AssetKeyTable.update().where(AssetKeyTable.c.asset_key == bindparam(_OF_ASSET))
 
 
 class KeptEventLog(SqliteEventLogStorage):
@@ -45,6 +49,9 @@ class KeptEventLog(SqliteEventLogStorage):
 
     Whoever reads finds everything: what waits is written first.
     """
+
+    #: SQLite's number for what other processes wrote to the index.
+    _seen_version = 0
 
     @cached_property
     def _engines(self) -> dict[str, Engine]:
@@ -66,6 +73,10 @@ class KeptEventLog(SqliteEventLogStorage):
     @cached_property
     def _tables(self) -> set[str]:
         return set()
+
+    @cached_property
+    def _records(self) -> dict[dg.AssetKey, AssetRecord]:
+        return {}
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
@@ -96,10 +107,35 @@ class KeptEventLog(SqliteEventLogStorage):
             self._tables.add(table_name)
         return table_name in self._tables
 
+    def has_secondary_index(self, name: str) -> bool:
+        """Whether a migration of the data was done; it is never undone. Every question about an asset asks this first."""
+        if name not in self._tables and super().has_secondary_index(name):
+            self._tables.add(name)
+        return name in self._tables
+
     def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
         if column_name not in self._tables and super()._has_asset_key_col_on_connection(conn, column_name):
             self._tables.add(column_name)
         return column_name in self._tables
+
+    def get_asset_records(self, asset_keys: Sequence[dg.AssetKey] | None = None) -> Sequence[AssetRecord]:
+        """The newest of each asset: as it was read once, and brought in step with what this process writes.
+
+        Every step asks for all that it is made from, and a step that makes thirty tables asks for each.
+        """
+        if asset_keys is None:
+            return super().get_asset_records()
+        with self._lock:
+            with self._connect(INDEX_SHARD_NAME) as connection:
+                # Another number once another process has written to the file.
+                version = int(connection.execute(text("PRAGMA data_version")).scalar_one())
+            if version != self._seen_version:
+                self._records.clear()
+                self._seen_version = version
+            unknown = [key for key in asset_keys if key not in self._records]
+            if unknown:
+                self._records |= {record.asset_entry.asset_key: record for record in super().get_asset_records(unknown)}
+            return [self._records[key] for key in sorted(set(asset_keys)) if key in self._records]
 
     def dispose(self) -> None:
         """Write what waits, and close the files."""
@@ -128,13 +164,46 @@ class KeptEventLog(SqliteEventLogStorage):
         if not mirrored:
             return
         with self._connect(INDEX_SHARD_NAME) as connection:
-            for entry, row in mirrored:
-                event_id = int((connection.execute(_INSERT, row).inserted_primary_key or (0,))[0])
-                if entry.dagster_event_type in ASSET_EVENTS:
-                    self._store_asset_event_tags(connection, [entry], [event_id])
-                    self._store_asset_event(connection, entry, event_id)
-                elif entry.dagster_event_type in ASSET_CHECK_EVENTS:
-                    self.store_asset_check_event(entry, event_id)
+            ids = _inserted(connection, [row for _, row in mirrored])
+            numbered = [(entry, number) for (entry, _), number in zip(mirrored, ids, strict=True)]
+            for kind, together in groupby(numbered, key=lambda one: one[0].dagster_event_type):
+                if kind in ASSET_EVENTS:
+                    self._write_of_assets(connection, list(together))
+                elif kind in ASSET_CHECK_EVENTS:
+                    for entry, number in together:
+                        self.store_asset_check_event(entry, number)
+
+    def _write_of_assets(self, connection: Connection, numbered: Sequence[tuple[dg.EventLogEntry, int]]) -> None:
+        """Events of one kind: their tags, and what they say of their assets."""
+        entries, ids = [entry for entry, _ in numbered], [number for _, number in numbered]
+        self._store_asset_event_tags(connection, entries, ids)
+        said = [self._get_asset_entry_values(entry, number, True) for entry, number in numbered]
+        keys = [entry.get_dagster_event().asset_key for entry in entries]
+        if all(said) and self._has_asset_key_index_cols_on_connection(connection):
+            rows = [{_OF_ASSET: key and key.to_string(), **values} for key, values in zip(keys, said, strict=True)]
+            known = connection.execute(_UPDATE_ASSET, rows).rowcount == len(rows)
+        else:
+            known = False
+        for (entry, number), key in zip(numbered, keys, strict=True):
+            if not known:  # one of them is there for the first time
+                self._store_asset_event(connection, entry, number)
+            if key is not None:
+                self._note(key, entry, number)
+
+    def _note(self, key: dg.AssetKey, entry: dg.EventLogEntry, number: int) -> None:
+        """Bring what is known of an asset in step with an event that was written."""
+        known = self._records.pop(key, None)
+        if known is None:
+            return
+        of_asset = known.asset_entry
+        if entry.dagster_event_type is dg.DagsterEventType.ASSET_MATERIALIZATION:
+            last = dg.EventLogRecord(storage_id=number, event_log_entry=entry)
+            of_asset = replace(of_asset, last_materialization_record=last, last_run_id=entry.run_id)
+        elif entry.dagster_event_type is dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED:
+            of_asset = replace(of_asset, last_run_id=entry.run_id)
+        else:
+            return  # it is read again
+        self._records[key] = replace(known, asset_entry=of_asset)
 
     def _engine(self, shard: str) -> Engine:
         engine = self._engines.get(shard)
@@ -177,6 +246,14 @@ def _said_once(entry: dg.EventLogEntry) -> dg.EventLogEntry:
         return entry
     output = made.step_output_data._replace(metadata={})
     return entry._replace(dagster_event=made._replace(event_specific_data=output))
+
+
+def _inserted(connection: Connection, rows: Sequence[dict[str, Any]]) -> range:
+    """Insert rows and return their ids. The first row takes the file for this transaction, so that the next ids are free."""
+    first = int((connection.execute(_INSERT, rows[0]).inserted_primary_key or (0,))[0])
+    if len(rows) > 1:
+        connection.execute(_INSERT, [{**row, "id": first + place} for place, row in enumerate(rows[1:], start=1)])
+    return range(first, first + len(rows))
 
 
 def _engine(url: str) -> Engine:

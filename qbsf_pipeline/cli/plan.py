@@ -7,6 +7,7 @@ from typing import Any
 import typer
 
 from qbsf_pipeline.cli.flow_tables import batches, chosen, plans, refusals
+from qbsf_pipeline.cli.loading import loading
 from qbsf_pipeline.cli.options import AsOf, Flows, Json, day
 from qbsf_pipeline.cli.output import complain, print_json, progress_shown, say, table
 from qbsf_pipeline.cli.services import services_for
@@ -46,7 +47,8 @@ def plan(flow: Flows = None, as_of: AsOf = None, json: Json = False) -> None:
         raise ConfigurationError(["--flow: reconciliation writes nothing, so there is nothing to plan: qbsf reconcile --month"])
     with services_for(load_settings()) as settings:
         with progress_shown(json):
-            from qbsf_pipeline.cli.passes import run_pass  # Dagster takes seconds to import
+            with loading():
+                from qbsf_pipeline.cli.passes import run_pass  # Dagster takes a second to import
 
             result = run_pass(settings, as_of=today, plan_only=True, only=flows)
         if result.error is not None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from qbsf_pipeline.cli.loading import loading
 from qbsf_pipeline.cli.options import AsOf, Full, Json, day, person
 from qbsf_pipeline.cli.output import complain, print_json, progress_shown, say, table
 from qbsf_pipeline.cli.services import services_for
@@ -63,7 +64,8 @@ def reconcile(
     _must_have_begun(wanted, today)
     with services_for(load_settings()) as settings:
         with progress_shown(json):
-            from qbsf_pipeline.cli.month_end import run_month_end  # Dagster takes seconds to import: say something first
+            with loading():
+                from qbsf_pipeline.cli.month_end import run_month_end  # Dagster takes a second to import: say something first
 
             result = run_month_end(settings, wanted, pull=pull, full=full, as_of=today, tell=tell)
         if not result.done:

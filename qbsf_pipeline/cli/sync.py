@@ -13,6 +13,7 @@ import typer
 
 from qbsf_pipeline.aging import tables as aging
 from qbsf_pipeline.cli.flow_tables import chosen, refusals
+from qbsf_pipeline.cli.loading import loading
 from qbsf_pipeline.cli.options import AsOf, Flows, Full, Json, day
 from qbsf_pipeline.cli.output import complain, print_json, progress_shown, say, table
 from qbsf_pipeline.cli.services import services_for
@@ -134,8 +135,9 @@ def run_and_report(
     """
     begun = datetime.now(UTC)
     with progress_shown(quiet):
-        from qbsf_pipeline.cli.month_end import run_month_end  # Dagster takes seconds to import: say something first
-        from qbsf_pipeline.cli.passes import PassResult, run_pass
+        with loading():
+            from qbsf_pipeline.cli.month_end import run_month_end  # Dagster takes a second to import: say something first
+            from qbsf_pipeline.cli.passes import PassResult, run_pass
 
         flows = [name for name in only if name != RECONCILIATION]
         passes = bool(flows) or not only

@@ -13,7 +13,7 @@ import polars as pl
 
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.receivables.tables import CREDIT_LINES, DEPOSIT_LINES, DISPUTED, JOURNAL_LINES, PAYMENT_LINES
-from qbsf_pipeline.warehouse.connection import ensure_table
+from qbsf_pipeline.warehouse.connection import ensure_table, frame_of
 from qbsf_pipeline.warehouse.tables import TableSchema
 
 _AMOUNT = "TRY_CAST(line.Amount AS DECIMAL(18,2))"
@@ -120,4 +120,4 @@ def _disputed(connection: duckdb.DuckDBPyConnection, name: str) -> pl.DataFrame:
 
 
 def _frame(connection: duckdb.DuckDBPyConnection, statement: str, schema: pl.Schema) -> pl.DataFrame:
-    return connection.sql(statement).pl().select(list(schema)).cast(schema)
+    return frame_of(connection.sql(statement)).select(list(schema)).cast(schema)

@@ -28,7 +28,7 @@ from qbsf_pipeline.resources import WAREHOUSE_POOL, Doors, DoorsResource, Wareho
 from qbsf_pipeline.settings import Mode
 from qbsf_pipeline.steps import deliver_messages, step
 from qbsf_pipeline.warehouse.assets import OWNERS, table_key
-from qbsf_pipeline.warehouse.connection import append_rows, ensure_table
+from qbsf_pipeline.warehouse.connection import append_rows, ensure_table, frame_of
 from qbsf_pipeline.warehouse.preview import column_schema, preview_of
 from qbsf_pipeline.warehouse.publish import publish
 from qbsf_pipeline.warehouse.tables import TableSchema
@@ -201,8 +201,8 @@ def _figures(connection: duckdb.DuckDBPyConnection, month: date) -> MonthFigures
         ensure_table(connection, table)
         names = ", ".join(f'"{name}"' for name in table.polars_schema)
         order = ", ".join(f'"{name}"' for name in table.key)
-        found = connection.execute(f"SELECT {names} FROM {table.qualified_name} WHERE month = ? ORDER BY {order}", [month]).pl()
-        return found.cast(table.polars_schema)
+        query = f"SELECT {names} FROM {table.qualified_name} WHERE month = ? ORDER BY {order}"
+        return frame_of(connection.sql(query, params=[month])).cast(table.polars_schema)
 
     return MonthFigures(month, rows(TOTALS), rows(BRIDGE), rows(CASES), rows(DOCUMENTS), as_cases(rows(STILL_OPEN)))
 

@@ -12,7 +12,7 @@ import polars as pl
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.reconciliation.inputs import DEAL_LINES, INVOICE_LINES
 from qbsf_pipeline.salesforce import objects as salesforce
-from qbsf_pipeline.warehouse.connection import ensure_table
+from qbsf_pipeline.warehouse.connection import ensure_table, frame_of, rows_once
 
 #: What QuickBooks calls the item of the line for freight.
 _FREIGHT = "SHIPPING_ITEM_ID"
@@ -88,11 +88,11 @@ def _wanted(connection: duckdb.DuckDBPyConnection, ids: pl.DataFrame | None, col
     """A condition that keeps the wanted ids, which are put into a table of this connection."""
     if ids is None:
         return ""
-    connection.register("given_ids", ids.to_arrow())
+    connection.register("given_ids", rows_once(ids))
     connection.execute(f"CREATE OR REPLACE TEMP TABLE wanted_ids AS SELECT {ids.columns[0]} AS id FROM given_ids")
     connection.unregister("given_ids")
     return f" AND {column} IN (SELECT id FROM wanted_ids)"
 
 
 def _frame(connection: duckdb.DuckDBPyConnection, statement: str, schema: pl.Schema) -> pl.DataFrame:
-    return connection.sql(statement).pl().select(list(schema)).cast(schema)
+    return frame_of(connection.sql(statement)).select(list(schema)).cast(schema)

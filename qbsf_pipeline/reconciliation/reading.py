@@ -20,7 +20,7 @@ from qbsf_pipeline.reconciliation.lines import read_deal_lines, read_invoice_lin
 from qbsf_pipeline.reporting.versions import last_known_invoices
 from qbsf_pipeline.salesforce import objects as salesforce
 from qbsf_pipeline.state.database import State
-from qbsf_pipeline.warehouse.connection import ensure_table, read_table
+from qbsf_pipeline.warehouse.connection import ensure_table, frame_of, read_table
 from qbsf_pipeline.warehouse.tables import AMOUNT, TIMESTAMP, TableSchema
 
 #: The tables that are read: what the assets of month end depend on.
@@ -165,12 +165,12 @@ def _invoices(connection: duckdb.DuckDBPyConnection, zone: ZoneInfo) -> pl.DataF
 
 def _credit_memos(connection: duckdb.DuckDBPyConnection, zone: ZoneInfo) -> pl.DataFrame:
     ensure_table(connection, quickbooks.CREDIT_MEMO)
-    found = connection.sql(
+    query = (
         "SELECT id AS credit_memo_id, doc_number AS number, customer_id, txn_date, total, "
         "coalesce(try_cast(json_extract_string(record, '$.TxnTaxDetail.TotalTax') AS DECIMAL(18,2)), 0) AS tax, currency, "
         f"is_deleted, source_modified_at FROM {quickbooks.CREDIT_MEMO.qualified_name}"
-    ).pl()
-    dated = found.with_columns(_day("source_modified_at", zone).alias("modified_on"))
+    )
+    dated = frame_of(connection.sql(query)).with_columns(_day("source_modified_at", zone).alias("modified_on"))
     return dated.select(list(inputs.CREDIT_MEMOS)).cast(inputs.CREDIT_MEMOS)
 
 

@@ -26,7 +26,7 @@ from qbsf_pipeline.reporting.lineage import COLUMN_LINEAGE, Source, keep_lineage
 from qbsf_pipeline.reporting.statements import METRIC_DEFINITIONS, SCHEMA, Statement
 from qbsf_pipeline.reporting.versions import DEAL_VERSIONS, INVOICE_VERSIONS, MACROS
 from qbsf_pipeline.salesforce import objects as salesforce
-from qbsf_pipeline.warehouse.connection import Warehouse, ensure_table
+from qbsf_pipeline.warehouse.connection import Warehouse, ensure_table, frame_of
 from qbsf_pipeline.warehouse.made_from import last_made_from, remember_made_from
 from qbsf_pipeline.warehouse.preview import PREVIEW_ROWS
 from qbsf_pipeline.warehouse.raw import WATERMARKS
@@ -128,7 +128,7 @@ def _make(
         rows = preview = None
         if not statement.is_view:
             rows = int(connection.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0])
-            preview = connection.sql(f"SELECT * FROM {name} LIMIT {PREVIEW_ROWS}").pl()
+            preview = frame_of(connection.sql(f"SELECT * FROM {name} LIMIT {PREVIEW_ROWS}"))
     except BaseException:
         connection.rollback()
         raise

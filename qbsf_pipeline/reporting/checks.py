@@ -22,7 +22,7 @@ from qbsf_pipeline.reporting.statements import SCHEMA
 from qbsf_pipeline.reporting.tie_out import AR_TIE_OUT, TieOut, aged_parts, compare, journal_parts
 from qbsf_pipeline.resources import WAREHOUSE_POOL, DoorsResource, WarehouseResource
 from qbsf_pipeline.steps import step
-from qbsf_pipeline.warehouse.connection import append_rows, ensure_table, read_table
+from qbsf_pipeline.warehouse.connection import append_rows, ensure_table, frame_of, read_table
 
 _AGING = 'SELECT kind, customer_id, currency, home_currency, open_home FROM "reporting"."ar_aging"'
 
@@ -51,7 +51,7 @@ def _ours(connection: duckdb.DuckDBPyConnection, as_of: date) -> _Ours:
         home_currency=home,
         as_of=as_of,
     )
-    parts = pl.concat([aged_parts(connection.sql(_AGING).pl()), journal])
+    parts = pl.concat([aged_parts(frame_of(connection.sql(_AGING))), journal])
     return _Ours(as_of, parts, dict(customers.iter_rows()), home)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from qbsf_pipeline.warehouse.connection import append_rows, ensure_table
+from qbsf_pipeline.warehouse.connection import append_rows, ensure_table, frame_of
 from qbsf_pipeline.warehouse.tables import AMOUNT, TIMESTAMP, Column, TableSchema
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ def keep_day(connection: duckdb.DuckDBPyConnection, folder: Path, as_of: date) -
     taken = [column.name for column in AR_AGING_HISTORY.columns if column.name != "read_at"]
     read_at = "(SELECT max(pulled_at) FROM pipeline.watermarks WHERE table_name = 'quickbooks.invoice')"
     names = ", ".join(f'"{name}"' for name in taken)
-    rows = connection.sql(f"SELECT {names}, {read_at} AS read_at FROM reporting.ar_aging ORDER BY kind, document_id").pl()
+    rows = frame_of(connection.sql(f"SELECT {names}, {read_at} AS read_at FROM reporting.ar_aging ORDER BY kind, document_id"))
     folder.mkdir(parents=True, exist_ok=True)
     for left_over in folder.glob(".*.parquet.*"):
         left_over.unlink(missing_ok=True)

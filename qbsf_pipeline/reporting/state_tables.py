@@ -10,7 +10,8 @@ import polars as pl
 
 from qbsf_pipeline.money import to_json
 from qbsf_pipeline.state.database import State
-from qbsf_pipeline.warehouse.connection import append_rows, ensure_table, replace_rows
+from qbsf_pipeline.warehouse.connection import append_rows, ensure_table, frame_of, read_table, replace_rows
+from qbsf_pipeline.warehouse.raw import upsert_rows
 from qbsf_pipeline.warehouse.tables import AMOUNT, TIMESTAMP, Column, TableSchema
 
 LEDGER = TableSchema(
@@ -169,7 +170,10 @@ def copy_state(connection: duckdb.DuckDBPyConnection, state: State) -> dict[str,
         FIELD_JOURNAL: journal,
     }
     for table, rows in copied.items():
-        replace_rows(connection, table, table.frame(rows))
+        ensure_table(connection, table)
+        frame = table.frame(rows)
+        if not read_table(connection, table).equals(frame):
+            replace_rows(connection, table, frame)
     counts = {table.name: len(rows) for table, rows in copied.items()}
     return {LEDGER.name: _copy_ledger(connection, state), **counts, PASSES.name: _copy_passes(connection, state)}
 
@@ -181,9 +185,12 @@ def _copy_ledger(connection: duckdb.DuckDBPyConnection, state: State) -> int:
     name, there = LEDGER.qualified_name, state.ledger.size()
     (newest,) = connection.execute(f"SELECT max(updated_at) FROM {name}").fetchone() or (None,)
     if newest is not None:
-        changed = LEDGER.frame(state.ledger.as_rows(since=newest - _CLOCKS_DIFFER))
-        connection.execute(f"DELETE FROM {name} WHERE list_contains(?, key)", [changed.get_column("key").to_list()])
-        append_rows(connection, LEDGER, changed)
+        since = newest - _CLOCKS_DIFFER
+        changed = LEDGER.frame(state.ledger.as_rows(since=since))
+        names = ", ".join(f'"{column}"' for column in LEDGER.polars_schema)
+        copied_before = f"SELECT {names} FROM {name} WHERE updated_at >= TIMESTAMPTZ '{since.isoformat()}'"
+        known = frame_of(connection.sql(copied_before)).cast(LEDGER.polars_schema)
+        upsert_rows(connection, LEDGER, changed.join(known, on=known.columns, how="anti", nulls_equal=True))
         (copied,) = connection.execute(f"SELECT count(*) FROM {name}").fetchone() or (0,)
         if copied == there and not changed.is_empty():
             return there

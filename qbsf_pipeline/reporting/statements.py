@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import polars as pl
-import sqlglot
-from sqlglot import exp
 
 from qbsf_pipeline.errors import ConfigurationError
+from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.reporting.heads import Head, read_head
 from qbsf_pipeline.warehouse.tables import Column, TableSchema
 
@@ -91,7 +92,8 @@ def load_statements() -> list[Statement]:
         ConfigurationError: a file is not SQL, has no head, its head and its columns differ, its head declares something that
             cannot be read or names what is not there, or files read each other.
     """
-    found = {path.stem: _parse(path) for path in sorted(folder().glob("*.sql"))}
+    with duckdb.connect(config={"threads": 1}) as parser:
+        found = {path.stem: _parse(path, parser) for path in sorted(folder().glob("*.sql"))}
     problems = [problem for statement in found.values() for problem in _pointing_nowhere(statement, found)]
     if problems:
         raise ConfigurationError(problems)
@@ -131,26 +133,21 @@ def metric_definitions(statements: Sequence[Statement]) -> pl.DataFrame:
     )
 
 
-def _parse(path: Path) -> Statement:
+def _parse(path: Path, parser: duckdb.DuckDBPyConnection) -> Statement:
     lines = path.read_text(encoding="utf-8").splitlines()
     body_starts = next((number for number, line in enumerate(lines) if not line.startswith("--")), len(lines))
     head = read_head(lines[:body_starts], path.name)
     sql = "\n".join(lines[body_starts:]).strip()
-    try:
-        tree = sqlglot.parse_one(sql, dialect="duckdb")
-    except sqlglot.errors.SqlglotError as error:
-        problem = str(error).splitlines()[0] if sql else "there is no statement in it"
-        raise ConfigurationError([f"sql/{path.name}: is not SQL: {problem}"]) from error
-    if not isinstance(tree, exp.Query):
-        raise ConfigurationError([f"sql/{path.name}: must be one select"])
-    selected = [column for column in tree.named_selects if column != "*"]
+    tree = _tree(parser, sql, path.name)
+    selected = [column for column in _selected(tree) if column != "*"]
     if selected != list(head.columns):
         odd = sorted(set(selected) ^ set(head.columns)) or ["their order"]
         raise ConfigurationError([f"sql/{path.name}: the head and the select disagree about {', '.join(odd)}"])
-    inner = {cte.alias_or_name for cte in tree.find_all(exp.CTE)}
-    # What stands in FROM without being a name is a function, such as generate_series.
-    tables = [table for table in tree.find_all(exp.Table) if isinstance(table.this, exp.Identifier)]
-    reads = {(table.db, table.name) for table in tables if table.name not in inner or table.db}
+    nodes = list(_nodes(tree))
+    inner = {named["key"] for node in nodes for named in (node.get("cte_map") or {}).get("map", ())}
+    # A function in FROM, such as generate_series, is a node of another type.
+    tables = [(node["schema_name"], node["table_name"]) for node in nodes if node.get("type") == "BASE_TABLE"]
+    reads = {(schema, table) for schema, table in tables if schema or table not in inner}
     without_schema = sorted(table for schema, table in reads if not schema)
     if without_schema:
         raise ConfigurationError([f"sql/{path.name}: name the schema of {', '.join(without_schema)}"])
@@ -159,6 +156,48 @@ def _parse(path: Path) -> Statement:
             [f"sql/{path.name}: has no key: say in its head `-- @key: ` and the columns that make a row unique"]
         )
     return Statement(path.stem, head.description, head.columns, sql, frozenset(reads), head.is_view, head)
+
+
+def _tree(parser: duckdb.DuckDBPyConnection, sql: str, file: str) -> dict[str, Any]:
+    """A query as DuckDB itself reads it. Every pass reads all files, and DuckDB needs a tenth of the time that sqlglot does.
+
+    Raises:
+        ConfigurationError: it is not SQL, or not one select.
+    """
+    read = parse_json(parser.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0])
+    if read["error"] and read["error_type"] == "parser":
+        raise ConfigurationError([f"sql/{file}: is not SQL: {read['error_message']}"])
+    if not read["error"] and not read["statements"]:
+        raise ConfigurationError([f"sql/{file}: is not SQL: there is no statement in it"])
+    if read["error"] or len(read["statements"]) > 1:
+        raise ConfigurationError([f"sql/{file}: must be one select"])
+    tree: dict[str, Any] = read["statements"][0]["node"]
+    return tree
+
+
+def _selected(node: Mapping[str, Any]) -> list[str]:
+    """Names of the columns of a query, as the first select of a union names them; ``*`` for a star."""
+    while "select_list" not in node:
+        node = node.get("left", {"select_list": ()})
+    return [one["alias"] or _own_name(one) for one in node["select_list"]]
+
+
+def _own_name(expression: Mapping[str, Any]) -> str:
+    """The name that a column without an alias has in a file of ``sql/``: that of what it is read from."""
+    if expression["class"] == "COLUMN_REF":
+        return str(expression["column_names"][-1])
+    return "*" if expression["class"] == "STAR" else ""
+
+
+def _nodes(node: object) -> Iterator[dict[str, Any]]:
+    """A node of a query and all below it."""
+    if isinstance(node, dict):
+        yield node
+        for below in node.values():
+            yield from _nodes(below)
+    elif isinstance(node, list):
+        for below in node:
+            yield from _nodes(below)
 
 
 def _pointing_nowhere(statement: Statement, known: Mapping[str, Statement]) -> Iterator[str]:

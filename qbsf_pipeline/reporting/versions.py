@@ -21,7 +21,7 @@ import polars as pl
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.reporting.version_files import VersionFile, merge, readable, select_of, version_files, write_file
 from qbsf_pipeline.salesforce import objects as salesforce
-from qbsf_pipeline.warehouse.connection import ensure_table, read_table
+from qbsf_pipeline.warehouse.connection import ensure_table, frame_of, read_table
 from qbsf_pipeline.warehouse.made_from import fingerprint, last_made_from, remember_made_from
 from qbsf_pipeline.warehouse.raw import WATERMARKS
 from qbsf_pipeline.warehouse.tables import AMOUNT, TIMESTAMP, Column, TableSchema
@@ -145,25 +145,20 @@ def last_known_invoices(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     ensure_table(connection, quickbooks.INVOICE)
     gone = "is_deleted OR status IS DISTINCT FROM 'live'"
     versions = INVOICE_VERSIONS.qualified_name
-    return (
-        connection.sql(
-            f"""
-            WITH gone AS (
-                SELECT id AS invoice_id FROM {quickbooks.INVOICE.qualified_name} WHERE {gone}
-                UNION
-                SELECT invoice_id FROM {versions} WHERE valid_to IS NULL AND ({gone})
-            )
-            SELECT v.invoice_id, arg_max_null(v.total, v.valid_from) AS total, arg_max_null(v.tax, v.valid_from) AS tax
-            FROM {versions} AS v
-            INNER JOIN gone ON v.invoice_id = gone.invoice_id
-            WHERE NOT (v.is_deleted OR v.status IS DISTINCT FROM 'live')
-            GROUP BY v.invoice_id
-            ORDER BY v.invoice_id
-            """
+    query = f"""
+        WITH gone AS (
+            SELECT id AS invoice_id FROM {quickbooks.INVOICE.qualified_name} WHERE {gone}
+            UNION
+            SELECT invoice_id FROM {versions} WHERE valid_to IS NULL AND ({gone})
         )
-        .pl()
-        .cast(LAST_KNOWN)
-    )
+        SELECT v.invoice_id, arg_max_null(v.total, v.valid_from) AS total, arg_max_null(v.tax, v.valid_from) AS tax
+        FROM {versions} AS v
+        INNER JOIN gone ON v.invoice_id = gone.invoice_id
+        WHERE NOT (v.is_deleted OR v.status IS DISTINCT FROM 'live')
+        GROUP BY v.invoice_id
+        ORDER BY v.invoice_id
+    """
+    return frame_of(connection.sql(query)).cast(LAST_KNOWN)
 
 
 def _is_known(connection: duckdb.DuckDBPyConnection, source: TableSchema) -> bool:

@@ -223,16 +223,23 @@ class _Delivery:
 
     def _find(self, entry: OutboxEntry) -> Posted | None:
         """The message itself, when it was posted although its answer was lost."""
-        channel_id = self.outbox.channel_id(entry.message.channel)
-        if channel_id is None or entry.sending_at is None:
+        if entry.sending_at is None:
             return None
         try:
+            channel_id = self.outbox.channel_id(entry.message.channel) or self._listed(entry.message.channel)
+            if channel_id is None:
+                return None
             # Slack's clock and ours may differ.
             since = entry.sending_at - timedelta(minutes=2)
             return self.client.find(channel_id, entry.message.dedupe_key, since, entry.parent_ts)
         except (AccessRefused, RecordRefused) as error:
             logger.info("slack channel %s cannot be read (%s): sending again", entry.message.channel, error.code)
             return None
+
+    def _listed(self, channel: str) -> str | None:
+        """The id of a channel that no answer has told yet: of the very first message to it."""
+        name = channel.removeprefix("#")
+        return next((one.channel_id for one in self.client.channels() if name in (one.name, one.channel_id)), None)
 
     def _unavailable(self, entry: OutboxEntry, error: ServiceUnavailable, mark: Callable[[int, str, datetime], None]) -> None:
         if isinstance(error, RateLimited):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 import duckdb
 
-from qbsf_pipeline.warehouse.connection import Warehouse
+from qbsf_pipeline.warehouse.connection import Warehouse, frame_of
 from qbsf_pipeline.warehouse.preview import PREVIEW_ROWS, column_schema, preview_of
 from qbsf_pipeline.warehouse.raw import PullWritten
 from qbsf_pipeline.warehouse.tables import RAW_COLUMNS, TableSchema
@@ -54,7 +54,7 @@ def materializations(
             if exists:
                 rows = connection.execute(f"SELECT count(*) FROM {table.qualified_name} WHERE NOT is_deleted").fetchall()[0][0]
                 metadata["dagster/row_count"] = rows
-                preview = connection.sql(f"SELECT {shown} FROM {table.qualified_name} LIMIT {PREVIEW_ROWS}").pl()
+                preview = frame_of(connection.sql(f"SELECT {shown} FROM {table.qualified_name} LIMIT {PREVIEW_ROWS}"))
                 metadata["preview"] = preview_of(preview)
             results.append(dg.MaterializeResult(asset_key=table_key(table), metadata=metadata))
     yield from results

@@ -16,7 +16,7 @@ import duckdb
 import polars as pl
 
 from qbsf_pipeline.settings import PullRules
-from qbsf_pipeline.warehouse.connection import Warehouse, append_rows, ensure_table, read_table, replace_rows
+from qbsf_pipeline.warehouse.connection import Warehouse, append_rows, ensure_table, frame_of, read_table, replace_rows, rows_once
 from qbsf_pipeline.warehouse.tables import (
     TIMESTAMP,
     Column,
@@ -81,7 +81,7 @@ def view_of(warehouse: Warehouse) -> WarehouseView:
             return {}
         schema, _, name = table_name.partition(".")
         with warehouse.connection() as connection:
-            found = connection.sql(f'SELECT id, source_modified_at, content_hash FROM "{schema}"."{name}"').pl()
+            found = frame_of(connection.sql(f'SELECT id, source_modified_at, content_hash FROM "{schema}"."{name}"'))
         return {
             record_id: KnownRecord(modified, content_hash)
             for record_id, modified, content_hash in found.select("id", "source_modified_at", "content_hash").iter_rows()
@@ -182,11 +182,13 @@ def write_pulls(warehouse: Warehouse, pulled: Sequence[PulledTable], rules: Pull
 
 
 def upsert_rows(connection: duckdb.DuckDBPyConnection, table: TableSchema, frame: pl.DataFrame) -> None:
-    """Put rows that a write has just returned into a raw table, so that nothing is read again; watermarks stay."""
+    """Put rows into a table, in place of those of the same key; watermarks stay. So what a write has just returned is not read
+    again."""
     ensure_table(connection, table)
+    if frame.is_empty():
+        return
     frame = frame.unique(subset=list(table.key), keep="last", maintain_order=True)
-    keys = frame.select(table.key[0]).to_arrow()
-    connection.register("upserted_keys", keys)
+    connection.register("upserted_keys", rows_once(frame.select(table.key[0])))
     connection.execute(
         f'DELETE FROM {table.qualified_name} WHERE "{table.key[0]}" IN (SELECT "{table.key[0]}" FROM upserted_keys)'
     )
@@ -206,7 +208,7 @@ def suspicious_losses(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
 def _fill(connection: duckdb.DuckDBPyConnection, table: TableSchema, frame: pl.DataFrame) -> None:
     if frame.is_empty():
         return
-    connection.register("incoming_rows", frame.select(list(table.polars_schema)).to_arrow())
+    connection.register("incoming_rows", rows_once(frame.select(list(table.polars_schema))))
     connection.execute("INSERT INTO pulled_rows BY NAME SELECT * FROM incoming_rows")
     connection.unregister("incoming_rows")
 

@@ -66,6 +66,49 @@ def test_whoever_asks_during_a_run_finds_everything_that_was_said_so_far(tmp_pat
     assert evaluation.target_materialization_data is not None
 
 
+def test_what_is_known_of_assets_is_what_dagsters_own_storage_reads(tmp_path: Path) -> None:
+    @dg.multi_asset(specs=[dg.AssetSpec("first"), dg.AssetSpec("second", deps=["first"])])
+    def several() -> Iterator[dg.MaterializeResult[None]]:
+        yield dg.MaterializeResult(asset_key="first", metadata={"rows": 3}, data_version=dg.DataVersion("one"))
+        yield dg.MaterializeResult(asset_key="second")
+
+    @dg.asset(deps=["second"])
+    def third() -> dg.MaterializeResult[None]:
+        return dg.MaterializeResult(data_version=dg.DataVersion("three"))
+
+    keys = [dg.AssetKey(name) for name in ("third", "first", "second", "unheard_of")]
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        keep_open(instance)
+        for _ in range(3):
+            instance.get_asset_records(keys)
+            dg.materialize([several, third], instance=instance)
+            known = instance.get_asset_records(keys)
+            with dg.DagsterInstance.local_temp(str(tmp_path)) as other:
+                assert list(known) == list(other.get_asset_records(keys))
+                newest = [other.fetch_materializations(key, limit=1).records[0].storage_id for key in sorted(keys[:3])]
+                assert [one.asset_entry.last_materialization_storage_id for one in known] == newest
+        third_of_all = known[-1].asset_entry.last_materialization
+        assert third_of_all is not None
+        made = third_of_all.asset_materialization
+        assert made is not None
+        assert made.tags is not None
+        second = known[1].asset_entry.last_materialization_record
+        assert second is not None
+        assert made.tags["dagster/input_event_pointer/second"] == str(second.storage_id)
+
+
+def test_what_another_process_makes_in_between_is_found(tmp_path: Path) -> None:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        keep_open(instance)
+        dg.materialize([counted], instance=instance)
+        (before,) = instance.get_asset_records([counted.key])
+        with dg.DagsterInstance.local_temp(str(tmp_path)) as other:
+            theirs = dg.materialize([counted], instance=other).run_id
+        (after,) = instance.get_asset_records([counted.key])
+    assert after.asset_entry.last_run_id == theirs
+    assert after.asset_entry.last_materialization_storage_id != before.asset_entry.last_materialization_storage_id
+
+
 def test_every_file_is_made_as_dagster_makes_it(tmp_path: Path) -> None:
     def tables(file: Path) -> tuple[set[str], list[Any], list[Any]]:
         with closing(sqlite3.connect(file)) as connection:

@@ -99,6 +99,29 @@ def test_writes_that_changed_are_brought_over_and_forgotten_ones_go(state: State
         assert copied() == {new.key: "planned"}
 
 
+def test_only_what_changed_is_written_again(state: State) -> None:
+    def places(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+        tables = {LEDGER: "key", REVIEWS: "account_id", FIELD_JOURNAL: "field"}
+        found = [
+            connection.execute(f"SELECT {key}, rowid FROM {table.qualified_name}").fetchall() for table, key in tables.items()
+        ]
+        return dict(row for rows in found for row in rows)
+
+    write, other = invoice(1, depends_on=()), invoice(2, depends_on=())
+    state.ledger.enqueue([write, other], "B-1", NOW)
+    state.reviews.open_or_refresh([ReviewCase("001", "Acme", "Which one?", [], 2, None, None)], NOW)
+    state.journal.record([CHANGE], NOW)
+    with duckdb.connect() as connection:
+        copy_state(connection, state)
+        copied = places(connection)
+        assert len(copied) == 4
+        copy_state(connection, state)
+        assert places(connection) == copied
+        state.ledger.start([sending(write)], NOW + timedelta(minutes=1))
+        copy_state(connection, state)
+        assert {key for key, place in places(connection).items() if copied[key] != place} == {write.key}
+
+
 def test_a_state_from_before_the_last_copy_is_copied_as_it_is(state: State, tmp_path: Path) -> None:
     with duckdb.connect() as connection:
         state.ledger.enqueue([invoice(1), invoice(2)], "B-1", NOW)

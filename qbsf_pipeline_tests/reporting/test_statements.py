@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import sqlglot
+from sqlglot import exp
 
 from qbsf_pipeline.errors import ConfigurationError
 from qbsf_pipeline.reporting import statements
@@ -50,6 +52,16 @@ def test_the_packaged_statements_say_what_each_row_and_column_is() -> None:
         assert set(statement.head.key) <= set(statement.columns)
 
 
+def test_another_reader_of_sql_finds_the_same_tables_and_columns() -> None:
+    for statement in load_statements():
+        tree = sqlglot.parse_one(statement.sql, dialect="duckdb")
+        assert isinstance(tree, exp.Query)
+        inner = {each.alias_or_name for each in tree.find_all(exp.CTE)}
+        tables = [table for table in tree.find_all(exp.Table) if isinstance(table.this, exp.Identifier)]
+        assert statement.reads == {(table.db, table.name) for table in tables if table.db or table.name not in inner}
+        assert list(statement.columns) == [column for column in tree.named_selects if column != "*"]
+
+
 def test_every_table_that_a_statement_reads_can_be_made_empty_where_it_is_missing() -> None:
     found = load_statements()
     known = {(table.schema, table.name) for table in READABLE} | {("reporting", statement.name) for statement in found}
@@ -79,6 +91,27 @@ def test_a_statement_comes_after_those_that_it_reads(folder: Path) -> None:
     assert [statement.name for statement in load_statements()] == ["c_first", "b_middle", "a_last"]
 
 
+@pytest.mark.parametrize(
+    ("select", "reads"),
+    [
+        ("select id, total from a.b union all by name select total, id from c.d", {("a", "b"), ("c", "d")}),
+        ("with a as (select * from c.d) select id, max(total) as total from a.b as x group by all", {("a", "b"), ("c", "d")}),
+        ('select x.id, (select max(n) from "S é"."T y") as total from a.b as x', {("a", "b"), ("S é", "T y")}),
+        (
+            "with recursive r as (select 1 as id union all select id + 1 from r) select id, total from r join a.b using (id)",
+            {("a", "b")},
+        ),
+        (
+            "select id, case when total > 0 then 1 end as total from a.b where exists (select 1 from c.d)",
+            {("a", "b"), ("c", "d")},
+        ),
+    ],
+)
+def test_every_table_of_a_statement_is_found_wherever_it_stands(folder: Path, select: str, reads: set[tuple[str, str]]) -> None:
+    put(folder, "things", text=GOOD.replace("select id, total from {source}", select))
+    assert load_statements()[0].reads == reads
+
+
 def test_names_inside_a_statement_are_not_tables_that_it_reads(folder: Path) -> None:
     text = GOOD.replace("select id, total from {source}", "with big as (select * from {source}) select id, total from big")
     put(folder, "things", text=text)
@@ -92,6 +125,9 @@ def test_names_inside_a_statement_are_not_tables_that_it_reads(folder: Path) -> 
         ("select id, total", "select id", "disagree about total"),
         ("select id, total", "select total, id", "disagree about their order"),
         ("select id, total from {source}", "delete from {source}", "must be one select"),
+        ("select id, total from {source}", "select id, total from {source}; select 1", "must be one select"),
+        ("select id, total from {source}", "select id, total, from {source} where", "is not SQL: "),
+        ("select id, total from {source}", "", "is not SQL: there is no statement in it"),
         ("-- @key: id\n", "", "has no key"),
     ],
 )

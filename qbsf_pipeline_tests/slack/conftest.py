@@ -31,7 +31,7 @@ class Workspace:
         self.rule = None
         self.calls = []
         self.messages = []
-        self.scopes = {"chat:write", "channels:history", "im:write"}
+        self.scopes = {"chat:write", "channels:history", "channels:read", "im:write"}
         self.people = {}
 
     def texts(self, channel=None):
@@ -65,6 +65,11 @@ class Workspace:
             return {"ok": True, "channel": {"id": "D" + arguments["users"]}}
         if method == "auth.test":
             return {"ok": True, "team": "Acme", "user_id": "U1", "url": "https://acme.slack.com/"}
+        if method == "conversations.list":
+            if "channels:read" not in self.scopes:
+                return {"ok": False, "error": "missing_scope", "needed": "channels:read", "provided": "chat:write"}
+            names = sorted({m["channel"].strip("#") for m in self.messages})
+            return {"ok": True, "channels": [{"id": f"C-{name}", "name": name} for name in names]}
         if "channels:history" not in self.scopes:
             return {"ok": False, "error": "missing_scope", "needed": "channels:history", "provided": "chat:write"}
         name = arguments["channel"].removeprefix("C-")

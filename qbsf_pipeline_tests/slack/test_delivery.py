@@ -155,6 +155,13 @@ def test_a_message_whose_answer_was_lost_is_found_and_not_posted_again(state, wo
     assert workspace.messages[2]["thread_ts"] == workspace.messages[1]["ts"]
 
 
+def test_the_very_first_message_to_a_channel_is_found_as_well(state, workspace, send):
+    put(state, message("a"))
+    workspace.script = ["reset_after"]
+    assert send().sent == 1
+    assert workspace.texts() == ["text a"]
+
+
 def test_an_answer_in_a_thread_whose_answer_was_lost_is_found_there(state, workspace, send):
     put(state, message("parent"), message("reply", thread_of="parent"))
     workspace.script = [None, "reset_after"]

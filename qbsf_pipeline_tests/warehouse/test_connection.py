@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import duckdb
@@ -21,10 +22,11 @@ from qbsf_pipeline.warehouse.connection import (
     WarehouseBusy,
     append_rows,
     ensure_table,
+    frame_of,
     read_table,
     replace_rows,
 )
-from qbsf_pipeline.warehouse.tables import AMOUNT, RATE, TIMESTAMP, Column, TableSchema
+from qbsf_pipeline.warehouse.tables import AMOUNT, RATE, TIMESTAMP, Column, PolarsType, TableSchema
 from qbsf_pipeline_tests.warehouse.conftest import Holder
 
 TABLE = TableSchema("money", "bag", (Column("id", pl.String, "key"), Column("amount", AMOUNT, "USD")), ("id",), "A bag")
@@ -114,6 +116,35 @@ def test_a_table_that_is_not_there_reads_as_one_without_rows(warehouse: Warehous
         found = read_table(connection, TABLE, ["amount"])
     assert found.schema == {"amount": AMOUNT}
     assert found.is_empty()
+
+
+def test_every_type_comes_back_as_it_was_put_in(warehouse: Warehouse) -> None:
+    values: dict[str, tuple[PolarsType, list[object]]] = {
+        "id": (pl.String, ["Zoë 株式会社 \U0001f9fe", "", "x" * 300]),
+        "yes": (pl.Boolean, [True, None, False]),
+        "whole": (pl.Int64, [-(2**63), None, 2**63 - 1]),
+        "day": (pl.Date, [date(1970, 1, 1), None, date(9999, 12, 31)]),
+        "at": (TIMESTAMP, [datetime(2026, 3, 29, 1, 30, 0, 123456, tzinfo=UTC), None, datetime(1969, 12, 31, tzinfo=UTC)]),
+        "amount": (AMOUNT, [Decimal("-0.01"), None, Decimal("9999999999999999.99")]),
+        "rate": (RATE, [Decimal("0.0000000001"), None, Decimal("123456789012345678.0123456789")]),
+    }
+    columns = tuple(Column(name, dtype, "a value") for name, (dtype, _) in values.items())
+    table = replace(TABLE, name="types", columns=columns)
+    frame = pl.DataFrame({name: pl.Series(given, dtype=dtype) for name, (dtype, given) in values.items()})
+    with warehouse.transaction() as connection:
+        replace_rows(connection, table, frame)
+        append_rows(connection, table, pl.concat([frame, frame], rechunk=False))
+    with warehouse.connection() as connection:
+        found = read_table(connection, table)
+    assert found.schema == table.polars_schema
+    assert found.equals(pl.concat([frame] * 3))
+
+
+@pytest.mark.parametrize("first", [0, 500_000])
+def test_a_value_that_cannot_be_computed_is_duckdbs_error_wherever_it_stands(warehouse: Warehouse, first: int) -> None:
+    query = f"SELECT CASE WHEN i >= {first} THEN error('no such amount') ELSE i END AS x FROM range(600000) AS t(i)"
+    with warehouse.connection() as connection, pytest.raises(duckdb.Error, match="no such amount"):
+        frame_of(connection.sql(query))
 
 
 def test_another_process_gets_the_file_after_the_work_inside_failed(warehouse: Warehouse, hold: Hold) -> None:

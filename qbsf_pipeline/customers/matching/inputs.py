@@ -34,7 +34,7 @@ _WRITTEN_BY_SOMEBODY = frozenset({*PERSONS_METHODS, "stored_id"})
 
 @dataclass(frozen=True)
 class MatchingInputs:
-    """Frames for :func:`match_customers`, under the names of its arguments."""
+    """Frames for :func:`match_customers`, under the names of its arguments; ``users`` tell the house's own domains."""
 
     accounts: pl.DataFrame
     customers: pl.DataFrame
@@ -43,7 +43,7 @@ class MatchingInputs:
     decisions: pl.DataFrame
     rejections: pl.DataFrame
     successors: pl.DataFrame
-    own_domains: frozenset[str]
+    users: pl.DataFrame
 
     def match(self, rules: Rules) -> CustomerMatches:
         """Match everything by these rules."""
@@ -54,7 +54,7 @@ class MatchingInputs:
             self.links,
             self.decisions,
             rules,
-            self.own_domains,
+            own_domains(self.users),
             rejections=self.rejections,
             successors=self.successors,
         )
@@ -78,7 +78,7 @@ def read_inputs(warehouse: Warehouse, state: State) -> MatchingInputs:
         decisions=decisions,
         rejections=rejections,
         successors=_successors(state, accounts, customers, invoices, links),
-        own_domains=own_domains(users),
+        users=users,
     )
 
 

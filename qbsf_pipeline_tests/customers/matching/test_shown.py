@@ -324,7 +324,7 @@ def inputs(world: World) -> MatchingInputs:
         decisions=state_frame(DECISIONS, world.decisions),
         rejections=state_frame(REJECTIONS, world.rejections),
         successors=state_frame(SUCCESSORS, world.successors),
-        own_domains=frozenset(),
+        users=pl.DataFrame(schema={"email": pl.String, "is_active": pl.Boolean}),
     )
 
 
