@@ -330,6 +330,7 @@ class RecurringRules(_Section):
     """How deals are billed period by period.
 
     Attributes:
+        bill_by: ``template`` leaves the periods that are alike to a recurring template of QuickBooks, and the others to qbsf.
         sources: where the schedule of a line is looked for, in this order.
         line_frequency_field: API name of a field of OpportunityLineItem, as the three after it; empty for none.
         missed_after_days: whole days after its day from which a period counts as missed.
@@ -360,16 +361,6 @@ class RecurringRules(_Section):
     line_text: str
     template_days: Annotated[int, Field(ge=0, le=14)]
     frequencies: dict[str, Literal["one_time", "monthly", "quarterly", "semiannual", "annual"]]
-
-    @field_validator("bill_by")
-    @classmethod
-    def _by_schedule(cls, value: str) -> str:
-        if value == "template":
-            raise ValueError(
-                "must be schedule: qbsf makes no recurring templates in QuickBooks, for nothing says whether one catches up on "
-                "missed days. With schedule, qbsf bills every period itself on its day"
-            )
-        return value
 
 
 class CpqRules(_Section):

@@ -38,7 +38,10 @@ RECEIVABLES = {f"receivables/{name}" for name in ("applications", "unapplied", "
 PAYMENTS = {f"payments/{name}" for name in ("plan", "deals", "events", "refusals")}
 AGING = {f"aging/{name}" for name in ("plan", "invoices", "deals", "crossings", "reminders", "tasks", "totals", "refusals")}
 MONTH_END = {f"reconciliation/{name}" for name in ("cases", "documents", "bridge", "totals", "still_open", "report")}
-SCHEDULES = ("invoices/billing_schedules", "invoices/billing_schedule_lines", "invoices/schedule_agreements")
+SCHEDULES = (
+    *("invoices/billing_schedules", "invoices/billing_schedule_lines", "invoices/schedule_agreements"),
+    "invoices/template_invoices",
+)
 OWN = {
     *MONTH_END,
     "cleansing/findings",
@@ -96,6 +99,7 @@ PLAN_INPUTS = {
             "customer",
             "invoice",
             "credit_memo",
+            "recurring_transaction",
             "item",
             "term",
             "class",
@@ -154,7 +158,7 @@ def test_each_asset_comes_from_what_it_reads(specs: dict[str, dg.AssetSpec]) -> 
     assert deps(specs["customers/matches"]) == {*own, "quickbooks/customer"}
     for name in (*planned, "invoices/notes", *SCHEDULES):
         assert deps(specs[name]) == PLAN_INPUTS
-    assert deps(specs["invoices/pending"]) == {*planned, "customers/matches", "invoices/schedule_agreements"}
+    assert deps(specs["invoices/pending"]) == {*planned, "customers/matches", *SCHEDULES[2:]}
     assert deps(specs["invoices/pushed"]) == {
         "invoices/pending",
         "invoices/plan",

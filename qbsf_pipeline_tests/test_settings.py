@@ -237,7 +237,7 @@ def test_a_rules_file_changes_only_the_keys_that_it_names(tmp_path: Path, monkey
         ("[pull]\nlargest_shrink_share = 1.5", "pull.largest_shrink_share: Input should be less than or equal to 1; found 1.5"),
         ("[gates]\nmax_amount_otherwise = 0", "gates.max_amount_otherwise: Input should be greater than 0; found 0"),
         ("[salesforce.opportunity]\ninvoice_id = ''", "salesforce.opportunity.invoice_id: String should have at least 1"),
-        ("[recurring]\nbill_by = 'template'", "recurring.bill_by: must be schedule: qbsf makes no recurring templates"),
+        ("[recurring]\nbill_by = 'hand'", "recurring.bill_by: Input should be 'schedule' or 'template'"),
         ("invoices = 3", "invoices: Input should be a valid dictionary"),
         ("[required]\nbilling_address = ['planet']", "required.billing_address.0: Input should be 'street', 'city',"),
         (

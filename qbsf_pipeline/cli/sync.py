@@ -21,6 +21,7 @@ from qbsf_pipeline.customers.fields import LABELS
 from qbsf_pipeline.errors import SYSTEM_NAMES
 from qbsf_pipeline.flows.approval import ALWAYS_ASKED
 from qbsf_pipeline.flows.time_zone import known_zone
+from qbsf_pipeline.invoices.recurring.known_templates import OPERATIONS as TEMPLATES
 from qbsf_pipeline.invoices.tables import DEALS, NOTES, PLAN
 from qbsf_pipeline.money import format_amount, parse_json
 from qbsf_pipeline.payments import tables as payments
@@ -73,6 +74,7 @@ class PassReport:
     month_end: list[dict[str, Any]] = field(default_factory=list)
     credit_memos: list[dict[str, Any]] = field(default_factory=list)
     questions: list[dict[str, Any]] = field(default_factory=list)
+    templates: list[dict[str, Any]] = field(default_factory=list)
     schedules_changed: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -82,6 +84,7 @@ class PassReport:
         return bool(
             self.invoices
             or self.credit_memos
+            or self.templates
             or self.schedules_changed
             or customers["created"]
             or customers["changed"]
@@ -284,6 +287,11 @@ def gather(
         if (decisions.get(entry.plan_id) or decisions.get(entry.batch or "")) != "rejected"
     ]
     waiting = len(open_writes) if settings.mode.writes else 0
+    templates = [
+        {"deal": entry.label, "write": entry.operation, "reason": entry.reason, "template_id": entry.result_id}
+        for entry in done
+        if entry.operation in TEMPLATES
+    ]
     questions = [
         {"plan_id": entry.plan_id, "deal": entry.label, "write": entry.operation, "reason": entry.reason}
         for entry in open_writes
@@ -317,6 +325,7 @@ def gather(
         month_end=_month_end(settings, state, begun),
         credit_memos=credit_memos,
         questions=questions,
+        templates=templates,
         schedules_changed=[
             {"deal": entry.label, "what": entry.reason, "opportunity_id": entry.opportunity_id}
             for entry in done
@@ -435,6 +444,11 @@ def show(report: PassReport, settings: Settings) -> None:
         ((one["record"], str(one["write"]).replace("_", " "), one["status"], one["why"]) for one in report.unfinished),
     )
     table("Mended by rule", ("Deal", "What"), ((one.get("deal"), one.get("text")) for one in report.notes))
+    table(
+        "Recurring templates of QuickBooks made or deleted",
+        ("Deal", "What"),
+        ((one["deal"], one["reason"]) for one in report.templates),
+    )
     table(
         "Waits for your decision: qbsf approve PLAN, or qbsf reject PLAN",
         ("Plan", "Deal", "What"),

@@ -58,7 +58,7 @@ def examine(
     stored: Callable[[], StoredTokens | None],
     now: Callable[[], datetime],
 ) -> Examination:
-    """Look at the company: four reads, and one for each further list that the rules name something in.
+    """Look at the company: four reads, and one for each further list that the rules name something in or bill by.
 
     Args:
         stored: the tokens as the vault has them.
@@ -83,6 +83,8 @@ def examine(
     findings += check_preferences(preferences, rules, environment.qbsf_go_live_date)
     findings += check_taxes(preferences, rules, american=american, country=company["country"])
     findings += guarded(AREA, "terms", lambda: _terms(client, rules, now()))
+    if rules.recurring.enabled and rules.recurring.bill_by == "template":
+        findings += guarded(AREA, "recurring.bill_by", lambda: _templates(client, preferences, rules))
     for named in _named_by(rules, preferences, american=american):
         findings += guarded(AREA, named.names[0][0], partial(_look_up, client, named))
     findings += guarded(AREA, "changes", lambda: _changes(client, now()))
@@ -347,6 +349,21 @@ def _terms(client: QuickBooksClient, rules: Rules, now: datetime) -> list[Findin
         return [AREA.problem("terms", "QuickBooks has no payment terms, and deals name them", f"{menu}, New")]
     default = f"; deals without any get {wanted}" if wanted else ""
     return [AREA.ok("terms", listed(names) + default)]
+
+
+def _templates(client: QuickBooksClient, preferences: Mapping[str, Any], rules: Rules) -> list[Finding]:
+    check, mend = "recurring.bill_by", 'Set recurring.bill_by to "schedule": qbsf then bills every period itself'
+    if preferences["custom_document_numbers"] is True and rules.invoices.document_number == "next":
+        text = (
+            "the rules leave periods to recurring templates, and the company gives invoices numbers that a template does not have"
+        )
+        return [AREA.warning(check, text, mend)]
+    try:
+        count = len(client.recurring_templates())
+    except RecordRefused as error:
+        text = f"QuickBooks does not list its recurring templates: {error.message} [{error.code}]"
+        return [AREA.problem(check, text, f"{mend}. Or choose a plan with recurring transactions (Essentials or more)")]
+    return [AREA.ok(check, f"QuickBooks lists its recurring templates; it has {count}")]
 
 
 def _changes(client: QuickBooksClient, now: datetime) -> list[Finding]:

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from qbsf_pipeline.state.ledger import LedgerEntry
 
 #: What moves in no mode without a person's word on it.
-ALWAYS_ASKED = frozenset({"change_schedule", "create_credit_memo"})
+ALWAYS_ASKED = frozenset({"change_schedule", "create_credit_memo", "take_over_recurring_template"})
+#: What moves in every mode unless a person rejects it: it only keeps something from being billed.
+NEVER_ASKED = frozenset({"delete_recurring_template"})
 
 
 def batch_of(plan_ids: Iterable[str]) -> str:
@@ -26,8 +28,8 @@ def allowed_keys(entries: Sequence[LedgerEntry], decisions: Mapping[str, str], *
     Args:
         entries: what is ready in the ledger.
         decisions: ``approved`` or ``rejected`` by plan id or by the id of the whole plan.
-        needs_approval: whether nothing moves without a person (mode ``approve``). A rejection holds in every mode, and
-            :data:`ALWAYS_ASKED` in every mode waits for an approval.
+        needs_approval: whether nothing moves without a person (mode ``approve``), but :data:`NEVER_ASKED`. A rejection holds in
+            every mode, and :data:`ALWAYS_ASKED` in every mode waits for an approval.
 
     What an approved write depends on (the customer that two deals share) is approved with it; a deal's own decision goes
     before that on the whole plan.
@@ -38,7 +40,8 @@ def allowed_keys(entries: Sequence[LedgerEntry], decisions: Mapping[str, str], *
 
     def is_chosen(entry: LedgerEntry) -> bool:
         said = decision(entry)
-        return said == "approved" or (said is None and not needs_approval and entry.operation not in ALWAYS_ASKED)
+        asked = entry.operation in ALWAYS_ASKED or (needs_approval and entry.operation not in NEVER_ASKED)
+        return said == "approved" or (said is None and not asked)
 
     chosen = {entry.key for entry in entries if is_chosen(entry)}
     by_key = {entry.key: entry for entry in entries}

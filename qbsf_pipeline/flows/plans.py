@@ -23,7 +23,11 @@ def plan_table(flow: str, comment: str) -> TableSchema:
             Column("flow", pl.String, "The flow"),
             Column("operation", pl.String, "Kind of write, such as create_invoice or update_customer"),
             Column("target_system", pl.String, "quickbooks, salesforce, or qbsf for what is only remembered"),
-            Column("target_object", pl.String, "Customer, Item, Invoice, CreditMemo, Account, Opportunity or BillingSchedule"),
+            Column(
+                "target_object",
+                pl.String,
+                "Customer, Item, Invoice, CreditMemo, RecurringTransaction, Account, Opportunity or BillingSchedule",
+            ),
             Column("key", pl.String, "What makes this write the same write; done at most once"),
             Column("depends_on", pl.String, "Keys that must be done before, joined by spaces"),
             Column("source_object", pl.String, "Object of the record that the write comes from"),

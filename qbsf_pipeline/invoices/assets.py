@@ -21,20 +21,34 @@ from qbsf_pipeline.flows.writing import Pending, Pushing, pending_asset, plan_re
 from qbsf_pipeline.invoices.inputs import InvoiceInputs, PlanParameters
 from qbsf_pipeline.invoices.plan import plan_invoices
 from qbsf_pipeline.invoices.push import PushContext, PushOutcome, push
+from qbsf_pipeline.invoices.recurring.known_templates import CREATE as CREATE_TEMPLATE
 from qbsf_pipeline.invoices.recurring.tables import BILLING_SCHEDULE_LINES, BILLING_SCHEDULES
 from qbsf_pipeline.invoices.references import DocumentNumbers, highest_number
 from qbsf_pipeline.invoices.schedule_changes import change_schedules
 from qbsf_pipeline.invoices.schedule_messages import question_messages, stopped_messages
 from qbsf_pipeline.invoices.schedule_tables import SCHEDULE_AGREEMENTS, agreed_schedules
-from qbsf_pipeline.invoices.tables import DEALS, FLOW, GENERATIONS, INVOICE_LINKS, LEDGER, NOTES, PLAN, REFUSALS
-from qbsf_pipeline.invoices.tell import WORDS, problems_of, tell_credit_memos, tell_invoices
+from qbsf_pipeline.invoices.tables import (
+    DEALS,
+    FLOW,
+    GENERATIONS,
+    INVOICE_LINKS,
+    LEDGER,
+    NOTES,
+    PLAN,
+    REFUSALS,
+    TEMPLATE_INVOICES,
+)
+from qbsf_pipeline.invoices.tell import WORDS, problems_of, tell_credit_memos, tell_invoices, tell_templates
+from qbsf_pipeline.invoices.template_reading import read_template_invoices, read_templates
 from qbsf_pipeline.invoices.validation import BILLING_ON_HOLD, CUSTOMER_IN_REVIEW
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.progress import progress
 from qbsf_pipeline.quickbooks import objects as quickbooks
+from qbsf_pipeline.quickbooks.templates import ENTITY as RECURRING_TRANSACTION
 from qbsf_pipeline.resources import WAREHOUSE_POOL, Doors, DoorsResource, WarehouseResource
 from qbsf_pipeline.salesforce import objects as salesforce
 from qbsf_pipeline.salesforce.quotes_and_schedules import CPQ_QUOTE, CPQ_QUOTE_LINE, CPQ_SUBSCRIPTION, REVENUE_SCHEDULE
+from qbsf_pipeline.state.links import TEMPLATE, InvoiceLink
 from qbsf_pipeline.state.outbox import Message
 from qbsf_pipeline.state.reviews import ReviewCase
 from qbsf_pipeline.state.transactions import StateBusy
@@ -44,7 +58,9 @@ from qbsf_pipeline.warehouse.connection import ensure_table, read_table, replace
 from qbsf_pipeline.warehouse.raw import WATERMARKS, upsert_rows
 
 #: What the plan step writes.
-PLANNED_TABLES = (PLAN, DEALS, REFUSALS, NOTES, BILLING_SCHEDULES, BILLING_SCHEDULE_LINES, SCHEDULE_AGREEMENTS)
+PLANNED_TABLES = (
+    *(PLAN, DEALS, REFUSALS, NOTES, BILLING_SCHEDULES, BILLING_SCHEDULE_LINES, SCHEDULE_AGREEMENTS, TEMPLATE_INVOICES),
+)
 
 _SALESFORCE_INPUTS = (
     salesforce.OPPORTUNITY,
@@ -80,7 +96,7 @@ _QUICKBOOKS_INPUTS = (
 _INPUT_NAMES = {"class": "class_", "account": "quickbooks_account"}
 
 
-_PLAN_DEPS = [table_key(table) for table in (*_SALESFORCE_INPUTS, *_QUICKBOOKS_INPUTS, MATCHES)]
+_PLAN_DEPS = [table_key(table) for table in (*_SALESFORCE_INPUTS, *_QUICKBOOKS_INPUTS, quickbooks.RECURRING_TRANSACTION, MATCHES)]
 
 
 @dg.multi_asset(
@@ -95,6 +111,7 @@ _PLAN_DEPS = [table_key(table) for table in (*_SALESFORCE_INPUTS, *_QUICKBOOKS_I
         plan_spec(BILLING_SCHEDULES, "Every period of every deal that is billed period by period.", _PLAN_DEPS),
         plan_spec(BILLING_SCHEDULE_LINES, "What each period bills of each line.", _PLAN_DEPS),
         plan_spec(SCHEDULE_AGREEMENTS, "Billing schedules that are remembered from this plan on.", _PLAN_DEPS),
+        plan_spec(TEMPLATE_INVOICES, "Invoices that recurring templates made, as they were recognised.", _PLAN_DEPS),
     ],
     pool=WAREHOUSE_POOL,
 )
@@ -119,7 +136,10 @@ def invoice_plan(
         )
         progress(f"looking at {inputs.opportunity.height} opportunities")
         plan = plan_invoices(inputs, opened.settings.rules, parameters)
-        frames = (plan.writes, plan.deals, plan.refusals, plan.notes, plan.schedules, plan.schedule_lines, plan.agreements)
+        frames = (
+            *(plan.writes, plan.deals, plan.refusals, plan.notes),
+            *(plan.schedules, plan.schedule_lines, plan.agreements, plan.template_invoices),
+        )
         tables = tuple(zip(PLANNED_TABLES, frames, strict=True))
         with opened.warehouse.transaction() as connection:
             for table, frame in tables:
@@ -146,13 +166,14 @@ def _change_schedules(opened: Doors) -> None:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What becomes pending beside the plan: what people are asked, how accounts were matched, and what is remembered and told of
-    billing schedules."""
+    """What becomes pending beside the plan: what people are asked, how accounts were matched, what is remembered and told of
+    billing schedules, and which invoices of recurring templates were recognised."""
 
     cases: list[ReviewCase]
     matches: pl.DataFrame
     agreements: list[dict[str, Any]]
     changes: list[dict[str, Any]]
+    template_invoices: list[dict[str, Any]]
 
 
 def _asked(opened: Doors) -> _Asked:
@@ -162,7 +183,8 @@ def _asked(opened: Doors) -> _Asked:
         questions = read_table(connection, CUSTOMER_REVIEWS)
         agreements = read_table(connection, SCHEDULE_AGREEMENTS).to_dicts()
         changes = read_table(connection, PLAN).filter(pl.col("operation").is_in(list(ALWAYS_ASKED))).to_dicts()
-    return _Asked(_cases(opened, questions, deals), matches, agreements, changes)
+        template_invoices = read_table(connection, TEMPLATE_INVOICES).to_dicts()
+    return _Asked(_cases(opened, questions, deals), matches, agreements, changes, template_invoices)
 
 
 def _record(opened: Doors, asked: _Asked, now: datetime) -> dict[str, int]:
@@ -170,7 +192,8 @@ def _record(opened: Doors, asked: _Asked, now: datetime) -> dict[str, int]:
     opened.state.reviews.close_missing([case.account_id for case in asked.cases], now)
     agreed = opened.state.billing_schedules.agree(agreed_schedules(asked.agreements), now)
     opened.state.outbox.put(_schedule_messages(opened, asked), now)
-    return {"schedules agreed": agreed}
+    recognised = _remember_template_invoices(opened, asked.template_invoices, now)
+    return {"schedules agreed": agreed, "invoices of templates": recognised}
 
 
 def _ask_and_tell(opened: Doors, plan: pl.DataFrame, asked: _Asked, now: datetime) -> dict[str, int]:
@@ -191,7 +214,7 @@ pending = pending_asset(
     FLOW,
     Pending(
         plan=PLAN,
-        deps=[table_key(table) for table in (PLAN, DEALS, REFUSALS, MATCHES, SCHEDULE_AGREEMENTS)],
+        deps=[table_key(table) for table in (PLAN, DEALS, REFUSALS, MATCHES, SCHEDULE_AGREEMENTS, TEMPLATE_INVOICES)],
         description=(
             "The plan that passed its gates, in the write ledger. Runs only after every blocking check of the plan has passed in "
             "the same run; what cannot be invoiced is told in Slack from here."
@@ -207,12 +230,15 @@ pending = pending_asset(
 def _tell(opened: Doors, outcome: PushOutcome) -> dict[str, int]:
     told = tell_invoices(opened.state, opened.settings, opened.salesforce.instance_url, opened.now())
     memos = tell_credit_memos(opened.state, opened.settings, opened.salesforce.instance_url, opened.now())
+    tell_templates(opened.state, opened.settings, opened.salesforce.instance_url, opened.now())
     progress(f"told finance of {told} invoices" + (f" and {memos} credit memos" if memos else ""))
     return {
         "customers created": outcome.count("Customer"),
         "items created": outcome.count("Item"),
         "invoices": outcome.count("Invoice"),
         "credit memos": outcome.count("CreditMemo"),
+        "templates made": outcome.templates_made,
+        "templates deleted": outcome.templates_deleted,
         "e-mailed": outcome.sent,
         "written back": outcome.written_back,
         "refused": outcome.refused,
@@ -312,22 +338,26 @@ def _inputs(opened: Doors) -> InvoiceInputs:
             for table in _QUICKBOOKS_INPUTS
         }
         matches = read_table(connection, MATCHES)
+        templates = read_templates(connection, state)
+        made = read_template_invoices(connection, templates, opened.settings.rules.recurring)
     zone = company_zone(quickbooks_frames["company_info"], salesforce_frames["organization"])
     ledger = [
         {"done_on": row["done_at"].astimezone(zone).date() if row["done_at"] else None}
         | {name: row[name] for name in LEDGER if name != "done_on"}
         for row in state.ledger.outcomes(FLOW)
     ]
-    links = [{"opportunity_id": link.opportunity_id, "invoice_id": link.invoice_id} for link in state.links.all_invoices()]
+    links = [(link.opportunity_id, link.invoice_id, link.method) for link in state.links.all_invoices()]
+    frames: dict[str, Any] = salesforce_frames | quickbooks_frames
     return InvoiceInputs(
-        **salesforce_frames,
-        **quickbooks_frames,
+        **frames,
         matches=matches,
         ledger=pl.DataFrame(ledger, schema=LEDGER),
-        invoice_links=pl.DataFrame(links, schema=INVOICE_LINKS),
+        invoice_links=pl.DataFrame(links, schema=INVOICE_LINKS, orient="row"),
         generations=pl.DataFrame(schema=GENERATIONS),
         agreed_schedules=state.billing_schedules.all(),
         decisions=state.approvals.decisions(),
+        templates=templates,
+        template_invoices=made,
     )
 
 
@@ -339,9 +369,20 @@ def _schedule_messages(opened: Doors, asked: _Asked) -> list[Message]:
     return [*stopped_messages(agreements, channel, links), *question_messages(questions, channel, links)]
 
 
+def _remember_template_invoices(opened: Doors, rows: Sequence[Mapping[str, Any]], now: datetime) -> int:
+    """Link deals to the invoices that templates made, once; a person's word on an invoice stays. Returns how many are new."""
+    links = opened.state.links
+    known = {link.invoice_id for link in links.all_invoices()}
+    new = [row for row in rows if row["invoice_id"] not in known]
+    for row in new:
+        links.link_invoice(InvoiceLink(row["opportunity_id"], row["invoice_id"], TEMPLATE, "rules", now))
+    return len(new)
+
+
 def _remember_matches(opened: Doors, plan: pl.DataFrame, matches: pl.DataFrame, now: datetime) -> None:
     """Keep the link of every account that is about to be invoiced, so that it never depends on names again."""
-    invoiced = plan.filter(pl.col("operation") == "create_invoice").get_column("account_id").drop_nulls().unique().to_list()
+    bills = pl.col("operation").is_in(["create_invoice", CREATE_TEMPLATE])
+    invoiced = plan.filter(bills).get_column("account_id").drop_nulls().unique().to_list()
     with opened.warehouse.connection() as connection:
         accounts = read_table(connection, salesforce.ACCOUNT, ["id", "is_deleted", "master_record_id"])
     field = opened.settings.rules.salesforce.account.customer_id
@@ -361,7 +402,7 @@ def _tell_problems(opened: Doors) -> int:
         for entry in entries_to_tell(opened.state, FLOW)
         if entry.key in planned
         or entry.opportunity_id in dead_deals
-        or entry.operation not in ("create_invoice", "create_customer", "create_item")
+        or entry.operation not in ("create_invoice", CREATE_TEMPLATE, "create_customer", "create_item")
     ]
     problems = problems_of(refusals, entries, opened.salesforce.instance_url)
     # Accounts in review are asked about in a message of their own; that a deal is on hold was somebody's wish.
@@ -380,6 +421,7 @@ def _push(opened: Doors) -> PushOutcome:
         ensure_table(connection, DEALS)
         deals = read_table(connection, DEALS, ["opportunity_id", "amount", "billed_with"])
         watermarks = read_table(connection, WATERMARKS, ["table_name", "read_until"])
+        templates = read_table(connection, quickbooks.RECURRING_TRANSACTION, ["id"]).get_column("id").to_list()
     amounts = dict(deals.select("opportunity_id", "amount").drop_nulls().iter_rows())
     amendments = dict(deals.drop_nulls("billed_with").group_by("billed_with").agg("opportunity_id").iter_rows())
     read_until = watermarks.filter(pl.col("table_name") == "quickbooks.invoice").get_column("read_until").max()
@@ -395,7 +437,9 @@ def _push(opened: Doors) -> PushOutcome:
     closed = preferences.get_column("book_close_date").max()
     oldest = now - timedelta(minutes=rules.pull.preferences_before_push_minutes)
     ready = opened.state.ledger.ready(FLOW, now)
-    if any(entry.operation == "create_invoice" for entry in ready) and not (isinstance(read_at, datetime) and read_at >= oldest):
+    if any(entry.operation in ("create_invoice", CREATE_TEMPLATE) for entry in ready) and not (
+        isinstance(read_at, datetime) and read_at >= oldest
+    ):
         row = quickbooks.row_of("Preferences", opened.quickbooks.preferences(), now)
         closed = row["book_close_date"]
         with opened.warehouse.transaction() as connection:
@@ -414,6 +458,7 @@ def _push(opened: Doors) -> PushOutcome:
         amendments=amendments,
         read_until=read_until if isinstance(read_until, datetime) else None,
         pulled_invoices=pulled_invoices,
+        known_templates=frozenset(templates),
         clock=opened.now,
         progress=progress,
     )
@@ -421,9 +466,10 @@ def _push(opened: Doors) -> PushOutcome:
     try:
         push(context, outcome)
     finally:
-        if outcome.created:
+        written = {**outcome.created, RECURRING_TRANSACTION: outcome.templates}
+        if any(written.values()):
             with opened.warehouse.transaction() as connection:
-                for entity, records in outcome.created.items():
+                for entity, records in written.items():
                     table = quickbooks.entity_named(entity).table
                     rows = [quickbooks.row_of(entity, record, now) for record in records.values()]
                     upsert_rows(connection, table, table.frame(rows))

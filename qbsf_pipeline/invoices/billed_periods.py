@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -11,28 +11,43 @@ from typing import Any
 from qbsf_pipeline.invoices import schedule_refusals as refusals
 from qbsf_pipeline.invoices.history import BillingHistory
 from qbsf_pipeline.invoices.recurring import kept, markers
+from qbsf_pipeline.invoices.recurring import refusals as template_refusals
 from qbsf_pipeline.invoices.recurring.due import DuePeriods
 from qbsf_pipeline.invoices.recurring.schedule import BillingPeriod, BillingSchedule, sum_of
 from qbsf_pipeline.invoices.recurring.tables import PeriodInvoice, schedule_rows
+from qbsf_pipeline.invoices.recurring.template_invoices import MadeByTemplates
 from qbsf_pipeline.invoices.scheduled import Agreement
 from qbsf_pipeline.invoices.validation import Reason
 from qbsf_pipeline.state.billing_schedules import AgreedSchedule
+from qbsf_pipeline.state.links import PERSON, TEMPLATE
 
 
 @dataclass(frozen=True)
 class Billed:
-    """Days on which periods were billed, and their invoices; both ``None`` where that is not known."""
+    """Days on which periods were billed, and their invoices; both ``None`` where that is not known.
+
+    ``by_template``: those that recurring templates made; ``unplaced``: what they made that is no open period, and that a person
+    has to look at; ``foreign``: whether a person made such a template.
+    """
 
     days: Mapping[int, date | None]
     invoices: Mapping[int, str | None]
     reasons: tuple[Reason, ...]
+    by_template: Mapping[int, str] = field(default_factory=dict)
+    unplaced: tuple[str, ...] = ()
+    foreign: bool = False
 
 
 class BilledPeriods:
     """What was billed of deals with a schedule."""
 
-    def __init__(self, history: BillingHistory) -> None:
-        self._history = history
+    def __init__(self, history: BillingHistory, made: MadeByTemplates, today: date) -> None:
+        """
+        Args:
+            made: recurring templates of QuickBooks and their invoices.
+            today: in the company's time zone.
+        """
+        self._history, self._made, self._today = history, made, today
 
     def of(self, opportunity_id: str, schedule: BillingSchedule) -> Billed:
         """Which periods were billed or are being sent: by the ledger, and by what invoices in QuickBooks say of themselves."""
@@ -53,13 +68,30 @@ class BilledPeriods:
                 invoices[number] = invoice_id
             elif invoices[number] != invoice_id and invoice_id not in own:
                 rivals.append(invoice_id)
+        nets = {one: net for one in notes if (net := self._history.net(one)) is not None}
+        taken = {one for one in invoices.values() if one is not None} | {*rivals}
+        vouched = self._history.linked_by(opportunity_id, PERSON)
+        made = self._made.of_deal(opportunity_id, schedule, set(invoices), taken, list(notes), nets, vouched, self._today)
+        for number, invoice_id in made.placed.items():
+            days[number], invoices[number] = None, invoice_id
+        known = own | {*made.placed.values(), *made.unplaced}
         reasons = []
-        unplaced = [one for one in by_note.unplaced if one not in own]
+        unplaced = [one for one in by_note.unplaced if one not in known]
+        left = self._left_of_templates(opportunity_id, made.unplaced)
+        if left:
+            reasons.append(template_refusals.template_invoice_unplaced(self._history.numbers(left)))
+        if made.unsure:
+            reasons.append(template_refusals.template_invoice_unsure(made.unsure))
         if rivals:
             reasons.append(refusals.period_billed_twice(self._history.numbers(tuple(rivals))))
         if unplaced:
             reasons.append(refusals.invoice_of_no_period(self._history.numbers(tuple(unplaced))))
-        return Billed(days, invoices, tuple(reasons))
+        return Billed(days, invoices, tuple(reasons), made.placed, left, made.foreign)
+
+    def _left_of_templates(self, opportunity_id: str, invoice_ids: Sequence[str]) -> tuple[str, ...]:
+        """Invoices of no period that a person still has to look at: neither voided, nor linked by a person."""
+        seen = self._history.linked_by(opportunity_id, PERSON)
+        return tuple(one for one in invoice_ids if one not in seen and (self._history.invoice(one) or {}).get("status") == "live")
 
     def done(self, opportunity_id: str) -> frozenset[int]:
         """Numbers of the periods that the ledger knows to be billed."""
@@ -69,13 +101,18 @@ class BilledPeriods:
         """An invoice that is not remembered, over another amount than its period, tells that the schedule was another one when it
         was made."""
         found = []
-        for period in (one for one in schedule.periods if one.number in unremembered):
+        links = {method: self._history.linked_by(schedule.opportunity_id, method) for method in (TEMPLATE, PERSON)}
+        accepted = {one for one in billed.by_template.values() if one in links[PERSON]} | {*links[TEMPLATE]}
+        open_to_doubt = {number for number in unremembered if billed.invoices.get(number) not in accepted}
+        for period in (one for one in schedule.periods if one.number in open_to_doubt):
             net = self._net(period, billed.invoices)
             if net is not None and net != period.amount:
                 document_id = billed.invoices.get(period.number) or ""
                 document = self._history.credit_memo(document_id) if period.amount < 0 else self._history.invoice(document_id)
                 number = str((document or {}).get("doc_number") or f"id {document_id}")
-                found.append(refusals.billed_otherwise(number, net, period.amount, schedule.currency, period.span.starts))
+                reason = refusals.billed_otherwise(number, net, period.amount, schedule.currency, period.span.starts)
+                by_template = period.number in billed.by_template
+                found.append(replace(reason, remedy=template_refusals.CORRECT_OR_LINK) if by_template else reason)
         return found
 
     def fitting(self, opportunity_id: str, schedule: BillingSchedule) -> frozenset[int]:

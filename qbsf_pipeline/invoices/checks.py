@@ -11,6 +11,7 @@ import polars as pl
 
 from qbsf_pipeline.flows.approval import batch_of
 from qbsf_pipeline.flows.gates import GateOutcome, check_result, check_spec, keys_are_unique, not_begun_yet, some
+from qbsf_pipeline.invoices.recurring.known_templates import CREATE as CREATE_TEMPLATE
 from qbsf_pipeline.invoices.recurring.schedule import period_of
 from qbsf_pipeline.invoices.recurring.tables import BILLING_SCHEDULES
 from qbsf_pipeline.invoices.schedule_checks import (
@@ -20,8 +21,10 @@ from qbsf_pipeline.invoices.schedule_checks import (
     totals_equal_the_schedules,
 )
 from qbsf_pipeline.invoices.tables import PLAN
+from qbsf_pipeline.invoices.template_checks import templates_bill_open_periods
 from qbsf_pipeline.money import format_amount, parse_json, to_cents
 from qbsf_pipeline.quickbooks import objects as quickbooks
+from qbsf_pipeline.quickbooks.templates import unwrapped
 from qbsf_pipeline.resources import WAREHOUSE_POOL, DoorsResource, WarehouseResource
 from qbsf_pipeline.salesforce import objects as salesforce
 from qbsf_pipeline.salesforce.quotes_and_schedules import CPQ_QUOTE
@@ -29,7 +32,7 @@ from qbsf_pipeline.settings import GateRules, Rules
 from qbsf_pipeline.warehouse.connection import read_table
 
 PLAN_KEY = dg.AssetKey(["invoices", "plan"])
-_BILLS = ("create_invoice", "create_credit_memo")
+_BILLS = ("create_invoice", "create_credit_memo", CREATE_TEMPLATE)
 
 
 def no_deal_is_billed_twice(plan: pl.DataFrame, opportunities: pl.DataFrame, invoices: pl.DataFrame) -> GateOutcome:
@@ -65,7 +68,7 @@ def every_invoice_has_a_confirmed_customer(plan: pl.DataFrame, customers: pl.Dat
     wrong: list[str] = []
     rows = plan.filter(pl.col("operation").is_in(list(_BILLS)))
     for payload, label in rows.select("payload", "label").iter_rows():
-        value = str(((parse_json(payload).get("CustomerRef")) or {}).get("value") or "")
+        value = str((unwrapped(parse_json(payload)).get("CustomerRef") or {}).get("value") or "")
         if not (value in known or (value.startswith("$customer:") and value.removeprefix("$customer:") in created)):
             wrong.append(label)
     text = (
@@ -161,7 +164,7 @@ def currencies_agree(plan: pl.DataFrame, customers: pl.DataFrame, preferences: p
     wrong: list[str] = []
     rows = plan.filter(pl.col("operation").is_in(list(_BILLS)))
     for payload, currency, label in rows.select("payload", "currency", "label").iter_rows():
-        value = str((parse_json(payload).get("CustomerRef") or {}).get("value") or "")
+        value = str((unwrapped(parse_json(payload)).get("CustomerRef") or {}).get("value") or "")
         expected = currency_of.get(value) or home
         new_customer = value.startswith("$customer:")
         if expected is None:
@@ -179,7 +182,8 @@ def currencies_agree(plan: pl.DataFrame, customers: pl.DataFrame, preferences: p
 def within_blast_radius(
     plan: pl.DataFrame, customers: pl.DataFrame, rules: GateRules, decisions: Mapping[str, str], batch: str
 ) -> GateOutcome:
-    """One push bills no more deals, no more money and creates no larger share of customers than the rules allow.
+    """One push bills no more deals, no more money and creates no larger share of customers than the rules allow. A recurring
+    template counts as one invoice over all that it will bill.
 
     A person who approves the whole plan opens this gate for exactly that plan.
 
@@ -188,7 +192,7 @@ def within_blast_radius(
         decisions: approved or rejected, by plan id or id of the whole plan.
         batch: the id of the whole plan, as it was made: what a push has begun since then does not change it.
     """
-    invoices = plan.filter(pl.col("operation") == "create_invoice")
+    invoices = plan.filter(pl.col("operation").is_in(["create_invoice", CREATE_TEMPLATE]))
     new_customers = plan.filter(pl.col("operation") == "create_customer").height
     existing = customers.filter(~pl.col("is_deleted")).height
     excess: list[str] = []
@@ -219,6 +223,7 @@ def within_blast_radius(
         check_spec("no_write_is_planned_twice", PLAN_KEY, "Protects against the same write under two names."),
         check_spec("no_deal_is_billed_twice", PLAN_KEY, "Protects customers from a second invoice for one deal."),
         check_spec("no_period_is_billed_twice", PLAN_KEY, "Protects customers from a second invoice for one period."),
+        check_spec("templates_bill_open_periods", PLAN_KEY, "Protects against a template for what is billed otherwise."),
         check_spec("every_invoice_has_a_confirmed_customer", PLAN_KEY, "Protects against billing the wrong customer."),
         check_spec("totals_equal_the_deals", PLAN_KEY, "Protects the amount: invoice and deal agree to the cent."),
         check_spec("totals_equal_the_schedules", PLAN_KEY, "Protects the amount: invoice and period agree to the cent."),
@@ -242,7 +247,9 @@ def plan_gates(doors: DoorsResource, warehouse: WarehouseResource) -> Iterator[d
         invoices = read_table(connection, quickbooks.INVOICE, ["id", "opportunity_id", "private_note"])
         columns = ["opportunity_id", "is_primary", "is_deleted", "net_amount", "customer_amount"]
         quotes = read_table(connection, CPQ_QUOTE, columns)
-        schedules = read_table(connection, BILLING_SCHEDULES, ["opportunity_id", "period", "amount", "invoice_id"])
+        schedules = read_table(
+            connection, BILLING_SCHEDULES, ["opportunity_id", "period", "kind", "due_on", "amount", "invoice_id", "status"]
+        )
         preferences = read_table(connection, quickbooks.PREFERENCES, ["book_close_date", "home_currency", "multi_currency"])
     batch = batch_of(plan.get_column("plan_id").to_list())
     new_customers = plan.filter(pl.col("operation") == "create_customer")
@@ -253,6 +260,7 @@ def plan_gates(doors: DoorsResource, warehouse: WarehouseResource) -> Iterator[d
     yield check_result(keys_are_unique(plan), PLAN_KEY)
     yield check_result(no_deal_is_billed_twice(plan, opportunities, invoices), PLAN_KEY)
     yield check_result(no_period_is_billed_twice(plan, opportunities, invoices, schedules), PLAN_KEY)
+    yield check_result(templates_bill_open_periods(plan, schedules), PLAN_KEY)
     yield check_result(every_invoice_has_a_confirmed_customer(with_customers, customers), PLAN_KEY)
     totals = quoted_totals(quotes, opportunities, rules.cpq)
     yield check_result(totals_equal_the_deals(plan, line_items, totals), PLAN_KEY)

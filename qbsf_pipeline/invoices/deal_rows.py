@@ -12,11 +12,16 @@ from qbsf_pipeline.invoices.keys import digest
 from qbsf_pipeline.invoices.known import Known
 from qbsf_pipeline.invoices.new_records import NewRecords
 from qbsf_pipeline.invoices.period_bills import PeriodAdoption, is_still_to_be_mailed
+from qbsf_pipeline.invoices.recurring.handing_over import TemplateEnd
+from qbsf_pipeline.invoices.recurring.known_templates import CREATE, DELETE, TAKE_OVER
+from qbsf_pipeline.invoices.recurring.schedule import sum_of
+from qbsf_pipeline.invoices.recurring.templates import content_of, template_body
 from qbsf_pipeline.invoices.rows import placed, plan_row
 from qbsf_pipeline.invoices.schedule_tables import change_body
 from qbsf_pipeline.invoices.scheduled import Question, plan_id_of
 from qbsf_pipeline.invoices.sound_deals import Findings, SoundDeal, deal_name
 from qbsf_pipeline.money import format_amount
+from qbsf_pipeline.quickbooks.templates import ENTITY as RECURRING_TRANSACTION
 
 
 class DealRows:
@@ -47,21 +52,22 @@ class DealRows:
             "due_date": sound.due_date,
         }
         credit = bill is not None and bill.credit
+        template = bill.template if bill is not None else None
+        operation, target, body, decided_from = "create_invoice", "Invoice", sound.invoice, sound.decided_from
         if credit:
+            operation, target = "create_credit_memo", "CreditMemo"
             common["amount"] = -sound.amount
+        elif bill is not None and template is not None:
+            operation, target = CREATE, RECURRING_TRANSACTION
+            send = self._known.sends and sound.sent_to is not None
+            body = template_body(sound.invoice, template, deal["id"], deal_name(deal), send=send, again=bill.again)
+            common |= {"amount": sound.total, "due_date": None}
+            # The ledger tells by its beginning what the template bills.
+            decided_from = f"{content_of(template.repeated[0])}{decided_from}"
         own = [
-            plan_row(
-                "create_credit_memo" if credit else "create_invoice",
-                "CreditMemo" if credit else "Invoice",
-                sound.key,
-                needs,
-                sound.invoice,
-                _why(sound),
-                decided_from=sound.decided_from,
-                **common,
-            )
+            plan_row(operation, target, sound.key, needs, body, _why(sound), decided_from=decided_from, **common),
         ]
-        if self._known.sends and sound.sent_to is not None and not credit:
+        if self._known.sends and sound.sent_to is not None and not credit and template is None:
             own.append(
                 plan_row(
                     "send_invoice",
@@ -108,6 +114,27 @@ class DealRows:
         if newest is not None:
             rows.append(self._late_telling(deal, newest, self._adoption(deal, newest, only_one=False), []))
         return placed(rows, self._known.keys.plan_id(rows, deal["account_id"]))
+
+    def of_template_end(self, deal: Mapping[str, Any], end: TemplateEnd) -> list[dict[str, Any]]:
+        """A recurring template is deleted; where qbsf then bills what is left itself, a person has to say so first."""
+        template = end.template
+        amount = sum_of(one.amount for one in end.periods)
+        what = f"QuickBooks' {template.called} is deleted. {end.why}"
+        if end.taken_over and end.periods:
+            days = f"from {min(one.due_on for one in end.periods)} to {max(one.due_on for one in end.periods)}"
+            money = format_amount(amount, self._known.company.currency_of(deal) or "").strip()
+            what = f"{end.why} qbsf would bill the {len(end.periods)} periods {days} over {money} itself."
+        row = plan_row(
+            TAKE_OVER if end.taken_over else DELETE,
+            RECURRING_TRANSACTION,
+            self._known.keys.template_end(template.template_id or ""),
+            [],
+            {"Id": template.template_id, "Name": template.name},
+            what,
+            amount=amount,
+            **self._adopted(deal),
+        )
+        return placed([row], self._known.keys.plan_id([row], deal["account_id"]))
 
     def of_question(self, deal: Mapping[str, Any], question: Question) -> list[dict[str, Any]]:
         """What a person is asked of a deal's schedule."""
@@ -167,7 +194,7 @@ class DealRows:
 
 
 def _why(sound: SoundDeal) -> str:
-    due = f", due {sound.due_date}" if sound.due_date is not None else ""
+    due = f", due {sound.due_date}" if sound.due_date is not None and (sound.bill is None or sound.bill.template is None) else ""
     terms = f", {sound.term.name}" if sound.term is not None else ""
     lines = "1 line" if len(sound.lines) == 1 else f"{len(sound.lines)} lines"
     lines += " of its primary quote" if sound.by_quote else ""

@@ -7,9 +7,10 @@ state, and writes that are done in the ledger. The state may be lost: the other 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
@@ -66,7 +67,7 @@ class BillingHistory:
         self._realm_id = realm_id
         known = invoices.sort("created_at", "id", nulls_last=True).select(
             *("id", "doc_number", "opportunity_id", "status", "balance", "email_status", "bill_email", "total", "due_date"),
-            *("tax", "txn_date", "private_note"),
+            *("tax", "txn_date", "private_note", "recurring_id"),
         )
         self._invoices: dict[str, dict[str, Any]] = {row["id"]: row for row in known.iter_rows(named=True)}
         self._marked: dict[str, list[str]] = defaultdict(list)
@@ -79,8 +80,13 @@ class BillingHistory:
         for row in self._memos.values():
             self._memos_of[short_id(opportunity_in(row["private_note"]) or "")].append(row["id"])
         self._linked: dict[str, list[str]] = defaultdict(list)
-        for opportunity_id, invoice_id in invoice_links.select("opportunity_id", "invoice_id").iter_rows():
+        #: Deals by invoices that are linked to them: ids of 15 characters.
+        self.linked_deals: dict[str, str] = {}
+        self._linked_by: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for opportunity_id, invoice_id, method in invoice_links.select("opportunity_id", "invoice_id", "method").iter_rows():
             self._linked[short_id(opportunity_id)].append(invoice_id)
+            self.linked_deals[invoice_id] = short_id(opportunity_id)
+            self._linked_by[short_id(opportunity_id), method or ""].add(invoice_id)
         self._ledger: dict[str, LedgerLine] = {}
         #: Items that the program created: id of the item -> how a plan refers to it before.
         self.created_items: dict[str, str] = {}
@@ -123,6 +129,16 @@ class BillingHistory:
         found = dict.fromkeys([*self._marked.get(short, ()), *self._linked.get(short, ())])
         return {one: (self._invoices.get(one) or {}).get("private_note") for one in found}
 
+    def linked_by(self, opportunity_id: str, method: str) -> Collection[str]:
+        """Ids of the invoices that are linked to the deal in one way (:data:`..state.links.PERSON`, ``TEMPLATE``)."""
+        return self._linked_by.get((short_id(opportunity_id), method), frozenset())
+
+    def net(self, invoice_id: str) -> Decimal | None:
+        """What an invoice comes to without tax; ``None`` where that is not known."""
+        invoice = self._invoices.get(invoice_id) or {}
+        total: Decimal | None = invoice.get("total")
+        return None if total is None else total - (invoice["tax"] or Decimal(0))
+
     def memo_notes(self, opportunity_id: str) -> dict[str, str | None]:
         """Private notes of every credit memo that names the deal and a period, by id."""
         return {one: self._memos[one]["private_note"] for one in self._memos_of.get(short_id(opportunity_id), ())}
@@ -145,8 +161,8 @@ class BillingHistory:
         return invoice_id in self._invoices
 
     def invoice(self, invoice_id: str) -> Mapping[str, Any] | None:
-        """Id, doc_number, opportunity_id, status, balance, email_status, bill_email, total, tax, txn_date, due_date and
-        private_note of an invoice; ``None`` while it was not read."""
+        """Id, doc_number, opportunity_id, status, balance, email_status, bill_email, total, tax, txn_date, due_date, recurring_id
+        and private_note of an invoice; ``None`` while it was not read."""
         return self._invoices.get(invoice_id)
 
     def billed(self, deal: Mapping[str, Any]) -> Billed | None:

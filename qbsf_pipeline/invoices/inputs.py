@@ -9,6 +9,8 @@ from datetime import date
 import polars as pl
 
 from qbsf_pipeline.invoices.line_sources.tables import CPQ_QUOTE, CPQ_QUOTE_LINE, CPQ_SUBSCRIPTION, REVENUE_SCHEDULE
+from qbsf_pipeline.invoices.recurring.known_templates import DealTemplate
+from qbsf_pipeline.invoices.recurring.templates import FoundInvoice
 from qbsf_pipeline.quickbooks.objects import CREDIT_MEMO
 from qbsf_pipeline.state.billing_schedules import AgreedSchedule
 
@@ -21,7 +23,8 @@ class InvoiceInputs:
     ``account`` is Salesforce's. ``matches`` has the columns of :data:`customers.matching.plan.MATCHES`, the next three those of
     :data:`.tables.LEDGER`, ``INVOICE_LINKS`` and ``GENERATIONS``. ``cpq_quote``, ``cpq_quote_line``, ``cpq_subscription`` and
     ``opportunity_line_item_schedule`` are empty where the org has none. ``agreed_schedules`` are all billing schedules that are
-    kept, the newest version of a deal last; ``decisions`` what a person said: approved or rejected, by plan id.
+    kept, the newest version of a deal last; ``decisions`` what a person said: approved or rejected, by plan id. ``templates`` are
+    the recurring templates of all deals, ``template_invoices`` the invoices that they may have made.
     """
 
     opportunity: pl.DataFrame
@@ -54,6 +57,8 @@ class InvoiceInputs:
     credit_memo: pl.DataFrame = field(default_factory=CREDIT_MEMO.empty)
     agreed_schedules: Sequence[AgreedSchedule] = ()
     decisions: Mapping[str, str] = field(default_factory=dict)
+    templates: Sequence[DealTemplate] = ()
+    template_invoices: Sequence[FoundInvoice] = ()
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,12 @@ class Judge:
             decided_from=self._decided_from(deal, account, body),
         )
 
+    def known_customer(self, deal: Mapping[str, Any]) -> str | None:
+        """The customer of QuickBooks that the deal bills; ``None`` where nothing tells it, or it is still to be created."""
+        account = self._known.accounts.get(deal["account_id"] or "")
+        customer = self._customer_of(deal, account, Findings()) if account is not None else None
+        return customer if customer is not None and not customer.startswith("$") else None
+
     def _customer_of(self, deal: Mapping[str, Any], account: Mapping[str, Any], findings: Findings) -> str | None:
         match = self._known.matches.get(account["id"])
         if match is None:

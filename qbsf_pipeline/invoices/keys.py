@@ -38,6 +38,19 @@ class Keys:
         """The key of the item that a product is created as."""
         return f"quickbooks:{self._parameters.realm_id}:item:{product_id}"
 
+    def template(self, opportunity_id: str, first: int, again: int) -> str:
+        """The key of the recurring template that bills a deal from a period on: the same for ever.
+
+        Args:
+            again: 1, more where earlier ones from that period on were deleted.
+        """
+        key = self._history.invoice_key(opportunity_id).replace(":invoice:", ":template:", 1)
+        return f"{key}:{first}" + (f":{again}" if again > 1 else "")
+
+    def template_end(self, template_id: str) -> str:
+        """The key of a template's deletion."""
+        return f"quickbooks:{self._parameters.realm_id}:template-end:{template_id}"
+
     def write_back(self, kind: str, record_id: str, payload: Mapping[str, Any], invoice_key: str | None = None) -> str:
         """The key of telling a record. Of a deal with several invoices it names the period, for the payload is the same."""
         content = digest(to_json(payload, sort_keys=True))[:12]
@@ -84,6 +97,8 @@ def _canonical(
     body: Mapping[str, Any], account_id: str | None, created_customer: str | None, created_items: Mapping[str, str]
 ) -> dict[str, Any]:
     """The body with references to what the program created as they were before it did."""
+    if set(body) == {"Invoice"}:
+        return {"Invoice": _canonical(body["Invoice"], account_id, created_customer, created_items)}
     canonical = dict(body)
     if account_id and created_customer and body.get("CustomerRef") == {"value": created_customer}:
         canonical["CustomerRef"] = {"value": customer_reference(account_id)}

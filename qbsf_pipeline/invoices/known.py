@@ -10,6 +10,7 @@ from qbsf_pipeline.invoices.company import Company
 from qbsf_pipeline.invoices.history import BillingHistory
 from qbsf_pipeline.invoices.inputs import InvoiceInputs, PlanParameters
 from qbsf_pipeline.invoices.keys import Keys
+from qbsf_pipeline.invoices.recurring.template_invoices import MadeByTemplates
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.settings import Rules
 
@@ -19,6 +20,7 @@ class Known:
     """Inputs and rules of one plan, and what is looked up in them.
 
     Attributes:
+        made: recurring templates of QuickBooks and their invoices.
         accounts: rows of ``salesforce.account`` by id.
         matches: rows of :data:`customers.matching.plan.MATCHES` by account.
     """
@@ -29,6 +31,7 @@ class Known:
     company: Company
     history: BillingHistory
     keys: Keys
+    made: MadeByTemplates
     accounts: Mapping[str, Mapping[str, Any]]
     matches: Mapping[str, Mapping[str, Any]]
 
@@ -36,6 +39,13 @@ class Known:
     def sends(self) -> bool:
         """Whether invoices are e-mailed at all."""
         return self.rules.invoices.send == "send" and self.parameters.send
+
+    @property
+    def templates_refused(self) -> str:
+        """Why deals are not billed by recurring templates, in a sentence; empty where the rules alone decide."""
+        if self.company.custom_numbers and self.rules.invoices.document_number == "next":
+            return "The company gives its invoices numbers of its own, which a template does not."
+        return ""
 
     def is_old(self, deal: Mapping[str, Any]) -> bool:
         """Whether the deal was closed before the go-live date."""
@@ -64,6 +74,7 @@ def known(inputs: InvoiceInputs, rules: Rules, parameters: PlanParameters) -> Kn
         company=Company(inputs, rules),
         history=history,
         keys=Keys(history, matches, parameters),
+        made=MadeByTemplates(inputs.templates, inputs.template_invoices, history.linked_deals, rules.recurring.template_days),
         accounts={row["id"]: row for row in inputs.account.drop("record", strict=False).iter_rows(named=True)},
         matches=matches,
     )

@@ -8,10 +8,13 @@ from typing import Any
 
 from qbsf_pipeline.invoices.keys import period_sign
 from qbsf_pipeline.invoices.known import Known
+from qbsf_pipeline.invoices.recurring.known_templates import again
 from qbsf_pipeline.invoices.recurring.markers import period_note
-from qbsf_pipeline.invoices.recurring.schedule import deal_lines, period_key
+from qbsf_pipeline.invoices.recurring.schedule import BillingSchedule, deal_lines, period_key, sum_of
+from qbsf_pipeline.invoices.recurring.templates import TemplateSplit
 from qbsf_pipeline.invoices.scheduled import Scheduled
 from qbsf_pipeline.invoices.sound_deals import Bill
+from qbsf_pipeline.money import format_amount
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,31 @@ def period_bills(deal: Mapping[str, Any], scheduled: Scheduled, known: Known) ->
         )
         for period in scheduled.credits
     ]
+    if scheduled.templates.create is not None:
+        found.append(_template(deal, schedule, scheduled.templates.create, known, later=bool(scheduled.placed)))
     return found
+
+
+def _template(deal: Mapping[str, Any], schedule: BillingSchedule, split: TemplateSplit, known: Known, *, later: bool) -> Bill:
+    """The periods that a recurring template bills, with the lines of each: nothing in it belongs to one period only."""
+    first, last = split.repeated[0], split.repeated[-1]
+    number = again(known.made.templates(deal["id"]), first.number)
+    total = format_amount(sum_of(one.amount for one in split.repeated), schedule.currency).strip()
+    often = "every month" if split.months == 1 else f"every {split.months} months"
+    others = "1 other period" if len(split.own) == 1 else f"{len(split.own)} other periods"
+    left = f" qbsf bills {others} itself." if split.own else ""
+    days = f"{len(split.repeated)} periods from {first.due_on} to {last.due_on}"
+    return Bill(
+        key=known.keys.template(deal["id"], first.number, number),
+        name=f"template of {len(split.repeated)} periods",
+        note="",
+        lines=deal_lines(first, ""),
+        txn_date=first.due_on,
+        why=f"A recurring template of QuickBooks bills {days}, {often}, {total} together.{left} Each invoice",
+        later=later,
+        template=split,
+        again=number,
+    )
 
 
 def newest_key(deal: Mapping[str, Any], scheduled: Scheduled, known: Known) -> str | None:
@@ -88,7 +115,8 @@ def period_adoption(deal: Mapping[str, Any], scheduled: Scheduled, known: Known,
     sends: list[tuple[str, Mapping[str, Any]]] = []
     for number, invoice_id in sorted(scheduled.placed.items()):
         found = history.invoice(invoice_id or "")
-        if found is not None and number not in remembered and is_still_to_be_mailed(deal, found, known):
+        ours = number not in remembered and number not in scheduled.by_template
+        if found is not None and ours and is_still_to_be_mailed(deal, found, known):
             sends.append((_key(deal, number, known), found))
     newest = scheduled.newest
     found = history.invoice(scheduled.placed.get(newest) or "") if newest is not None else None

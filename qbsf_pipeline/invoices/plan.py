@@ -27,6 +27,7 @@ from qbsf_pipeline.invoices.known import Known, known
 from qbsf_pipeline.invoices.line_sources.sold import SoldLines, sold_lines
 from qbsf_pipeline.invoices.new_records import NewRecords
 from qbsf_pipeline.invoices.period_bills import PeriodAdoption, newest_key, period_adoption, period_bills
+from qbsf_pipeline.invoices.recurring.handing_over import TemplateEnd
 from qbsf_pipeline.invoices.recurring.tables import BILLING_SCHEDULE_LINES, BILLING_SCHEDULES
 from qbsf_pipeline.invoices.recurring.terms import deal_terms
 from qbsf_pipeline.invoices.rows import placed
@@ -35,7 +36,7 @@ from qbsf_pipeline.invoices.schedule_tables import SCHEDULE_AGREEMENTS, agreemen
 from qbsf_pipeline.invoices.scheduled import Question, Scheduled
 from qbsf_pipeline.invoices.schedules import Schedules
 from qbsf_pipeline.invoices.sound_deals import Findings, SoundDeal
-from qbsf_pipeline.invoices.tables import DEALS, NOTES, PLAN, REFUSALS
+from qbsf_pipeline.invoices.tables import DEALS, NOTES, PLAN, REFUSALS, TEMPLATE_INVOICES
 from qbsf_pipeline.invoices.validation import Reason
 from qbsf_pipeline.money import format_amount
 from qbsf_pipeline.settings import Rules
@@ -44,8 +45,8 @@ from qbsf_pipeline.state.billing_schedules import AgreedSchedule
 
 @dataclass(frozen=True)
 class InvoicePlan:
-    """The plan: frames of :data:`.tables.PLAN`, ``REFUSALS``, ``NOTES`` and ``DEALS``; of deals that are billed period by
-    period those of :data:`.recurring.tables.BILLING_SCHEDULES`, ``BILLING_SCHEDULE_LINES`` and
+    """The plan: frames of :data:`.tables.PLAN`, ``REFUSALS``, ``NOTES``, ``DEALS`` and ``TEMPLATE_INVOICES``; of deals that are
+    billed period by period those of :data:`.recurring.tables.BILLING_SCHEDULES`, ``BILLING_SCHEDULE_LINES`` and
     :data:`.schedule_tables.SCHEDULE_AGREEMENTS`.
     """
 
@@ -56,6 +57,7 @@ class InvoicePlan:
     schedules: pl.DataFrame
     schedule_lines: pl.DataFrame
     agreements: pl.DataFrame
+    template_invoices: pl.DataFrame
 
 
 def plan_invoices(inputs: InvoiceInputs, rules: Rules, parameters: PlanParameters) -> InvoicePlan:
@@ -69,7 +71,8 @@ def plan_invoices(inputs: InvoiceInputs, rules: Rules, parameters: PlanParameter
     same before and after the program created it, so that an approval outlives that step.
 
     Of a deal with a billing schedule every period that is due is an invoice of its own, under the key of the deal and the period;
-    what a person has to approve of its schedule first is a row of the operation ``change_schedule``.
+    what a person has to approve of its schedule first is a row of the operation ``change_schedule``. By rule, periods that are
+    alike are left to a recurring template of QuickBooks instead (:mod:`.recurring.handing_over`).
     """
     desk = _Desk(known(inputs, rules, parameters))
     desk.consider_all()
@@ -82,6 +85,7 @@ def plan_invoices(inputs: InvoiceInputs, rules: Rules, parameters: PlanParameter
         schedules=BILLING_SCHEDULES.frame(desk.schedules),
         schedule_lines=BILLING_SCHEDULE_LINES.frame(desk.schedule_lines()),
         agreements=SCHEDULE_AGREEMENTS.frame(desk.agreements),
+        template_invoices=TEMPLATE_INVOICES.frame(desk.template_invoices),
     )
 
 
@@ -93,17 +97,28 @@ class _Desk:
         inputs = known.inputs
         won = inputs.opportunity.filter(pl.col("is_won").fill_null(False) & ~pl.col("is_deleted").fill_null(False))
         self._won = won.drop("record", strict=False).sort("close_date", "id", nulls_last=True)
-        self._schedules = Schedules(inputs.agreed_schedules, known.history, inputs.decisions, known.rules, known.parameters.as_of)
+        self._schedules = Schedules(
+            inputs.agreed_schedules,
+            known.history,
+            inputs.decisions,
+            known.rules,
+            known.parameters.as_of,
+            known.made,
+            known.templates_refused,
+            lambda deal: self._judge.known_customer(deal),
+        )
         self._sound: list[tuple[SoundDeal, Findings]] = []
         self._adoptions: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = []
         self._period_adoptions: list[PeriodAdoption] = []
         self._questions: list[tuple[Mapping[str, Any], Question]] = []
+        self._template_ends: list[tuple[Mapping[str, Any], TemplateEnd]] = []
         self.writes: list[dict[str, Any]] = []
         self.refusals: list[dict[str, Any]] = []
         self.notes: list[dict[str, Any]] = []
         self.deals: list[dict[str, Any]] = []
         self.schedules: list[Mapping[str, Any]] = []
         self.agreements: list[dict[str, Any]] = []
+        self.template_invoices: list[dict[str, Any]] = []
         self._agreed_now: list[AgreedSchedule] = []
         self._open = self._sort_out()
         self._details = details_of(self._open, known)
@@ -122,9 +137,10 @@ class _Desk:
         for deal in self._won.iter_rows(named=True):
             agreed = self._schedules.is_agreed(deal["id"])
             billed = self._known.history.billed(deal) if not agreed else None
-            if billed is not None and not self._schedules.is_billed_by_period(deal):
+            by_template = self._schedules.has_templates(deal["id"])
+            if billed is not None and not by_template and not self._schedules.is_billed_by_period(deal):
                 self._put_billed(deal, billed)
-            elif self._known.is_old(deal) and not agreed:
+            elif self._known.is_old(deal) and not agreed and not by_template:
                 self._put_deal(deal, "before_go_live", f"Won before the go-live date {self._known.parameters.go_live}.")
             else:
                 open_deals.append(deal)
@@ -140,7 +156,10 @@ class _Desk:
             self._consider(looked)
         won = set(self._won.get_column("id").to_list())
         kept = {agreed.opportunity_id for agreed in self._known.inputs.agreed_schedules} - won
-        others = self._known.inputs.opportunity.filter(pl.col("id").is_in(list(kept))).drop("record", strict=False).sort("id")
+        billed = pl.col("id").is_in(list(kept)) | (
+            pl.col("id").str.slice(0, 15).is_in(list(self._known.made.deals)) & ~pl.col("id").is_in(list(won))
+        )
+        others = self._known.inputs.opportunity.filter(billed).drop("record", strict=False).sort("id")
         for deal in others.iter_rows(named=True):
             stopped = self._schedules.stopped(deal)
             if stopped is not None:
@@ -148,7 +167,8 @@ class _Desk:
                 self._put_schedule(deal, stopped)
         for opportunity_id in self._schedules.missing(set(self._known.inputs.opportunity.get_column("id").to_list())):
             unknown = dict.fromkeys(("name", "account_id", "owner_id", "amount", "currency"))
-            self._put_refusals({"id": opportunity_id, **unknown}, [schedule_refusals.deal_not_shown()])
+            reason = schedule_refusals.deal_not_shown(by_template=self._schedules.has_templates(opportunity_id))
+            self._put_refusals({"id": opportunity_id, **unknown}, [reason])
 
     def _put_billed(self, deal: Mapping[str, Any], billed: Billed) -> None:
         if billed.rivals:
@@ -270,12 +290,13 @@ class _Desk:
                 reasons += [reason for reason in findings.reasons if reason not in reasons]
             else:
                 sound.append(found)
-                told = not bill.credit and bill.key == newest_key(deal, scheduled, self._known)
+                told = bill.key == newest_key(deal, scheduled, self._known)
                 self._take(replace(found, told=told), findings)
-        adoption = period_adoption(deal, scheduled, self._known, told=bool(sound)) if not reasons else None
+        told = any(one.bill is not None and one.bill.template is None for one in sound)
+        adoption = period_adoption(deal, scheduled, self._known, told=told) if not reasons else None
         if adoption is not None:
             self._period_adoptions.append(adoption)
-        details = [f"{one.bill.name if one.bill else ''} over {format_amount(one.amount, one.currency).strip()}" for one in sound]
+        details = [f"{one.bill.name if one.bill else ''} over {format_amount(one.total, one.currency).strip()}" for one in sound]
         detail = f"{', '.join(details)}. {scheduled.outlook}" if details else scheduled.outlook
         dead = next((text for one in sound if (text := self._dead(one)) is not None), None)
         statuses = {line.status if (line := self._known.history.ledger(one.key)) is not None else None for one in sound}
@@ -302,6 +323,12 @@ class _Desk:
             self._agreed_now.append(scheduled.agreement.agreed)
         if scheduled.question is not None:
             self._questions.append((deal, scheduled.question))
+        self._template_ends += [(deal, end) for end in scheduled.templates.ends]
+        if not scheduled.reasons:
+            self.template_invoices += [
+                {"opportunity_id": deal["id"], "invoice_id": invoice_id, "period": number}
+                for number, invoice_id in scheduled.by_template.items()
+            ]
 
     def schedule_lines(self) -> list[dict[str, Any]]:
         """Rows of :data:`.recurring.tables.BILLING_SCHEDULE_LINES`: also of deals that wait, or are not won any more."""
@@ -336,6 +363,8 @@ class _Desk:
             self.writes += rows.of_period_adoption(adoption)
         for deal, question in self._questions:
             self.writes += rows.of_question(deal, question)
+        for deal, end in self._template_ends:
+            self.writes += rows.of_template_end(deal, end)
         for row in accounts.repeated():
             self.writes += placed([row], self._known.keys.plan_id([row], row["account_id"]))
 

@@ -5,7 +5,8 @@ after it. Whoever finds an entry in ``sending`` while holding the push lock know
 in the target by its marker first, and only then repeats the same body under the same request id. A *different* request id
 is used only when the first is proved not to have been carried out, or when Intuit cannot be working on it any more.
 
-Order within a push: customers, items, invoices (in batches), e-mails, write-backs to Salesforce. While Intuit's limit on
+Order within a push: recurring templates that end, customers, items, invoices (in batches), recurring templates that begin,
+e-mails, write-backs to Salesforce. While Intuit's limit on
 batches holds back the next one, invoices that exist are mailed. A record that fails stops neither the others nor the later
 steps of other records.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -32,6 +33,16 @@ from qbsf_pipeline.errors import (
 from qbsf_pipeline.flows.retries import first_wait, give_up, next_wait
 from qbsf_pipeline.flows.runnable import runnable
 from qbsf_pipeline.flows.salesforce_updates import update_records
+from qbsf_pipeline.invoices.push_templates import (
+    create_templates,
+    end_templates,
+    repeat_templates,
+    settle_templates,
+    without_unknown_templates,
+)
+from qbsf_pipeline.invoices.recurring.known_templates import CREATE as CREATE_TEMPLATE
+from qbsf_pipeline.invoices.recurring.known_templates import DELETE as DELETE_TEMPLATE
+from qbsf_pipeline.invoices.recurring.known_templates import TAKE_OVER as TAKE_OVER_TEMPLATE
 from qbsf_pipeline.invoices.recurring.markers import noted_period
 from qbsf_pipeline.invoices.recurring.schedule import period_of
 from qbsf_pipeline.invoices.references import (
@@ -54,7 +65,8 @@ logger = logging.getLogger(__name__)
 
 CREATES = ("create_customer", "create_item", "create_invoice", "create_credit_memo")
 #: What bills a deal, or takes back what was billed.
-BILLS = ("create_invoice", "create_credit_memo")
+BILLS = ("create_invoice", "create_credit_memo", CREATE_TEMPLATE)
+TEMPLATE_ENDS = (DELETE_TEMPLATE, TAKE_OVER_TEMPLATE)
 WRITE_BACKS = ("write_back_account", "write_back_opportunity")
 #: Reads of unclear sends look this far before the moment of sending, for clocks that differ.
 CLOCK_TOLERANCE = timedelta(minutes=10)
@@ -73,6 +85,7 @@ class PushContext:
     Attributes:
         document_numbers: for companies that ask for custom transaction numbers.
         book_close_date: as read shortly before the push; ``None`` where the books are open.
+        known_templates: ids of the recurring templates that the newest plan was made with.
         planned: payload by key in the newest plan. What is to be created and is not in it just so is left alone: the ledger
             may be a restored copy, older than the plan.
         deal_amounts: by deal, its amount in the newest plan: an invoice may be a part of it, or come from a quote.
@@ -95,6 +108,7 @@ class PushContext:
     amendments: Mapping[str, Sequence[str]]
     read_until: datetime | None
     pulled_invoices: Callable[[Sequence[str]], Sequence[dict[str, Any]]]
+    known_templates: Collection[str]
     clock: Callable[[], datetime]
     progress: Callable[[str], None]
 
@@ -108,6 +122,8 @@ class PushOutcome:
         sent: invoices that were mailed.
         written_back: Salesforce records that were written.
         schedules: billing schedules that were changed because a person approved it.
+        templates: recurring templates as QuickBooks has them now, by id; those that were deleted with that status.
+        listed: every template that QuickBooks had when this push first asked.
         held: (key, why) of entries that were left alone because the deal changed meanwhile or waits for a person.
         unavailable: by system, why the push had to stop calling it.
     """
@@ -117,6 +133,10 @@ class PushOutcome:
     written_back: int = 0
     refused: int = 0
     schedules: int = 0
+    templates: dict[str, dict[str, Any]] = field(default_factory=dict)
+    listed: list[dict[str, Any]] | None = None
+    templates_made: int = 0
+    templates_deleted: int = 0
     held: list[tuple[str, str]] = field(default_factory=list)
     unavailable: dict[str, str] = field(default_factory=dict)
 
@@ -138,15 +158,14 @@ def push(context: PushContext, outcome: PushOutcome) -> None:
     changed = change_schedules(context.state, context.environment.mode, context.planned, context.clock, outcome.held)
     outcome.schedules += len(changed)
     _settle_unclear(context, outcome)
+    for operation in TEMPLATE_ENDS:
+        end_templates(context, _runnable(context, operation, outcome), outcome)
     for operation in CREATES:
         if "quickbooks" in outcome.unavailable:
             break
         entries = _runnable(context, operation, outcome)
-        if operation in BILLS and entries:
-            # What was planned by the schedule before is planned anew.
-            outcome.held += [(entry.key, "its billing schedule was changed") for entry in entries if entry.source_id in changed]
-            entries = [entry for entry in entries if entry.source_id not in changed]
-            entries = _still_true(context, entries, outcome)
+        if operation in BILLS:
+            entries = _still_planned(context, entries, changed, outcome)
         for group in _chunks(entries, context.rules.push.quickbooks_batch):
             if "quickbooks" in outcome.unavailable:
                 break
@@ -155,6 +174,9 @@ def push(context: PushContext, outcome: PushOutcome) -> None:
             _create(context, group, outcome)
         if entries and operation in {entry.operation for entry in context.state.ledger.sending(FLOW)}:
             _settle_unclear(context, outcome)
+    if "quickbooks" not in outcome.unavailable:
+        templates = _still_planned(context, _runnable(context, CREATE_TEMPLATE, outcome), changed, outcome)
+        create_templates(context, templates, outcome)
     if "quickbooks" not in outcome.unavailable:
         _send(context, outcome)
     for operation in WRITE_BACKS:
@@ -167,12 +189,35 @@ def push(context: PushContext, outcome: PushOutcome) -> None:
 
 
 def _runnable(context: PushContext, operation: str, outcome: PushOutcome) -> list[LedgerEntry]:
-    planned = context.planned if operation in CREATES else None
+    planned = context.planned if operation in (*CREATES, CREATE_TEMPLATE, *TEMPLATE_ENDS) else None
     found = runnable(context.state, FLOW, operation, context.environment.mode, context.clock(), outcome.held, planned)
     # Numbers rise with the dates of invoices, and with the periods of a deal.
     return sorted(
         found, key=lambda one: (one.txn_date or date.min, one.source_id if one.txn_date else "", period_of(one.key) or 0)
     )
+
+
+def _still_planned(
+    context: PushContext, entries: list[LedgerEntry], changed: Collection[str], outcome: PushOutcome
+) -> list[LedgerEntry]:
+    """What bills a deal that nothing has changed of since it was planned.
+
+    Args:
+        changed: deals whose billing schedule this push has changed: what was planned by the one before is planned anew.
+    """
+    if not entries:
+        return []
+    outcome.held += [(entry.key, "its billing schedule was changed") for entry in entries if entry.source_id in changed]
+    entries = _still_true(context, [entry for entry in entries if entry.source_id not in changed], outcome)
+    if context.rules.recurring.bill_by != "template":
+        return entries
+    kept = without_unknown_templates(context, [entry for entry in entries if _is_of_several(entry)], outcome)
+    return [entry for entry in entries if entry in kept or not _is_of_several(entry)]
+
+
+def _is_of_several(entry: LedgerEntry) -> bool:
+    """Whether it bills one or more periods of its deal, not the whole of it."""
+    return period_of(entry.key) is not None or entry.operation == CREATE_TEMPLATE
 
 
 def _still_true(context: PushContext, entries: list[LedgerEntry], outcome: PushOutcome) -> list[LedgerEntry]:
@@ -191,7 +236,7 @@ def _still_true(context: PushContext, entries: list[LedgerEntry], outcome: PushO
         outcome.unavailable["salesforce"] = error.message
         return []
     kept: list[LedgerEntry] = []
-    periods = [entry for entry in entries if period_of(entry.key) is not None]
+    periods = [entry for entry in entries if _is_of_several(entry)]
     own = _invoices_of_deals(context, [entry for entry in periods if (found.get(entry.source_id) or {}).get(fields.invoice_id)])
     for entry in entries:
         record = found.get(entry.source_id)
@@ -220,9 +265,11 @@ def _invoices_of_deals(context: PushContext, entries: Sequence[LedgerEntry]) -> 
         return {}
     found: dict[str, set[str]] = {}
     pulled = context.pulled_invoices([entry.source_id for entry in entries])
+    links = context.state.links.all_invoices()
     for entry in entries:
         made = context.state.ledger.entries(flow=FLOW, opportunity_id=entry.opportunity_id)
         own = {one.result_id for one in made if one.operation == "create_invoice" and one.result_id is not None}
+        own |= {link.invoice_id for link in links if link.opportunity_id == entry.source_id}
         for invoice in pulled:
             if (opportunity_in(invoice.get("PrivateNote") or "") or "")[:15] == entry.source_id[:15]:
                 own.add(str(invoice["Id"]))
@@ -389,6 +436,9 @@ def _settle_unclear(context: PushContext, outcome: PushOutcome) -> None:
         for group in by_group.values():
             marked = memos if group[0].operation == "create_credit_memo" else invoices
             _settle_group(context, sorted(group, key=lambda entry: entry.group_position or 0), marked, outcome)
+        lost = settle_templates(context, [entry for entry in unclear if entry.operation == CREATE_TEMPLATE], outcome)
+        repeat_templates(context, lost, _still_true(context, lost, outcome) if lost else [], outcome)
+        end_templates(context, [entry for entry in unclear if entry.operation in TEMPLATE_ENDS], outcome)
         _settle_sends(context, [entry for entry in unclear if entry.operation == "send_invoice"], outcome)
     except (ServiceUnavailable, OutcomeUnknown) as error:
         outcome.unavailable["quickbooks"] = error.message

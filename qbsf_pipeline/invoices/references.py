@@ -56,7 +56,9 @@ def resolve_body(entry: LedgerEntry, ledger: Ledger, numbers: DocumentNumbers) -
     Raises:
         LookupError: something it refers to is not done yet.
     """
-    body: dict[str, Any] = parse_json(entry.payload)
+    whole: dict[str, Any] = parse_json(entry.payload)
+    # A recurring template wraps the invoice that it makes.
+    body: dict[str, Any] = whole["Invoice"] if set(whole) == {"Invoice"} else whole
     for name in ("CustomerRef", "ParentRef"):
         if name in body:
             body[name] = _resolved(body[name], entry, ledger)
@@ -66,7 +68,7 @@ def resolve_body(entry: LedgerEntry, ledger: Ledger, numbers: DocumentNumbers) -
             detail["ItemRef"] = _resolved(detail["ItemRef"], entry, ledger)
     if body.get("DocNumber") == "$next":
         body["DocNumber"] = numbers.next()
-    return body
+    return whole
 
 
 def unresolved_reference(entry: LedgerEntry, ledger: Ledger) -> str | None:

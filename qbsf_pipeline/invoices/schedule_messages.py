@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from qbsf_pipeline.flows.messages import sections
+from qbsf_pipeline.flows.messages import fitting, sections
 from qbsf_pipeline.slack.blocks import escape, link
 from qbsf_pipeline.state.outbox import Message
 
@@ -52,6 +53,30 @@ def question_messages(rows: Sequence[Mapping[str, Any]], channel: str, deal_link
         )
         for row in rows
     ]
+
+
+def template_messages(told: Sequence[tuple[str, str, str, str]], channel: str) -> list[Message]:
+    """What became of recurring templates in one pass; a long list takes several messages.
+
+    Args:
+        told: of each template the key of the write, name and link of its deal, and what was done.
+    """
+    messages: list[Message] = []
+    lines = [f"• {link(url, ' '.join(deal.split())[:_LONGEST_NAME])}: {escape(text)}" for _, deal, url, text in told]
+    for part in fitting(lines):
+        digest = hashlib.sha256(" ".join([*sorted(key for key, *_ in told), str(len(messages))]).encode()).hexdigest()[:16]
+        count = f"{len(part)} recurring template{'s' if len(part) != 1 else ''} of QuickBooks"
+        messages.append(
+            Message(
+                dedupe_key=f"templates:{digest}",
+                channel=channel,
+                text=f"{count} made or deleted",
+                blocks=sections([f":repeat: *{count} made or deleted*", *part]),
+                thread_of=None,
+                kind="schedules",
+            )
+        )
+    return messages
 
 
 def _message(

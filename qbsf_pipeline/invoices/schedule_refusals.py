@@ -82,12 +82,18 @@ def first_bill_rejected() -> Reason:
     )
 
 
-def deal_not_shown() -> Reason:
-    """A schedule is kept, and Salesforce does not show its deal."""
+def deal_not_shown(*, by_template: bool = False) -> Reason:
+    """A schedule is kept, and Salesforce does not show its deal.
+
+    Args:
+        by_template: whether a recurring template of QuickBooks bills it, which goes on.
+    """
+    goes_on = " by qbsf, and its recurring template in QuickBooks goes on" if by_template else ""
+    delete = "delete the template, and " if by_template else ""
     return Reason(
         "deal_not_shown",
-        "The deal is billed period by period, and Salesforce does not show it any more. Nothing of it is billed.",
-        "Let the integration user see the deal; if it is gone for good, bill what is left in QuickBooks by hand.",
+        f"The deal is billed period by period, and Salesforce does not show it any more. Nothing of it is billed{goes_on}.",
+        f"Let the integration user see the deal; if it is gone for good, {delete}bill what is left in QuickBooks by hand.",
     )
 
 
@@ -130,6 +136,15 @@ def invoice_of_no_period(numbers: Sequence[str]) -> Reason:
         f"QuickBooks has an invoice of the deal that bills none of its periods: {', '.join(numbers)}.",
         "Take the line with the deal's id out of the invoice's memo if it bills something else; else correct the deal, so "
         "that its periods are those that were billed.",
+    )
+
+
+def invoiced_after_stop(numbers: Sequence[str], why: str) -> Reason:
+    """A recurring template made an invoice before it was deleted, and the deal had stopped by then."""
+    return Reason(
+        "invoiced_after_stop",
+        f"{why} Its recurring template made an invoice all the same: {', '.join(numbers)}.",
+        "Void the invoice in QuickBooks. If it is owed, say so: qbsf review link-invoice.",
     )
 
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from qbsf_pipeline.invoices.recurring.due import DuePeriod
+from qbsf_pipeline.invoices.recurring.handing_over import NOTHING_HANDED, HandedOver
 from qbsf_pipeline.invoices.recurring.schedule import BillingPeriod, BillingSchedule, sum_of
 from qbsf_pipeline.invoices.validation import Reason
 from qbsf_pipeline.money import format_amount
@@ -64,6 +65,8 @@ class Scheduled:
         amendments: deals that amend the contract, and whether their differences are in the schedule as it counts.
         refused: what stands against other amendments, by their deals.
         said: what is said of the deal in place of what is still to come; empty for that.
+        templates: what recurring templates of QuickBooks bill of it.
+        by_template: those of ``placed`` whose invoice a template made.
     """
 
     schedule: BillingSchedule | None
@@ -77,6 +80,8 @@ class Scheduled:
     amendments: Mapping[str, InSchedule] = field(default_factory=dict)
     refused: Mapping[str, tuple[Reason, ...]] = field(default_factory=dict)
     said: str = ""
+    templates: HandedOver = NOTHING_HANDED
+    by_template: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def newest(self) -> int | None:
@@ -105,7 +110,12 @@ class Scheduled:
             return f"All {len(periods)} periods were billed."
         amount = format_amount(sum_of(one.amount for one in ahead), schedule.currency).strip()
         billed = len(periods) - len(ahead)
-        return f"{billed} of {len(periods)} periods billed; {amount} to come, next on {min(one.due_on for one in ahead)}."
+        by_template = f" QuickBooks' templates bill {len(self.templates.handed)} of them." if self.templates.handed else ""
+        waits = f" {self.templates.waits}" if self.templates.waits else ""
+        return (
+            f"{billed} of {len(periods)} periods billed; {amount} to come, next on {min(one.due_on for one in ahead)}."
+            f"{by_template}{waits}"
+        )
 
 
 def question_key(agreed: AgreedSchedule, content: str) -> str:

@@ -7,9 +7,9 @@ billed as is in :mod:`.plan`, how periods come about in :mod:`.recurring`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from qbsf_pipeline.invoices import schedule_refusals as refusals
@@ -21,8 +21,11 @@ from qbsf_pipeline.invoices.recurring import kept, markers
 from qbsf_pipeline.invoices.recurring.amending import Proposal, Stop, amend, stop
 from qbsf_pipeline.invoices.recurring.building import billing_schedule, own_difference, single_invoice
 from qbsf_pipeline.invoices.recurring.due import DuePeriods, due_periods
+from qbsf_pipeline.invoices.recurring.handing_over import HandedOver, hand_over, template_ends
+from qbsf_pipeline.invoices.recurring.periods import Frequency, frequency_of
 from qbsf_pipeline.invoices.recurring.revenue_schedules import RevenueRow
 from qbsf_pipeline.invoices.recurring.schedule import BillingSchedule, sum_of
+from qbsf_pipeline.invoices.recurring.template_invoices import MadeByTemplates
 from qbsf_pipeline.invoices.recurring.terms import DealTerms
 from qbsf_pipeline.invoices.scheduled import Agreement, InSchedule, Question, Scheduled, digest_of, plan_id_of, question_key
 from qbsf_pipeline.invoices.validation import Reason
@@ -30,6 +33,7 @@ from qbsf_pipeline.money import format_amount, to_json
 from qbsf_pipeline.settings import Rules
 from qbsf_pipeline.state.billing_schedules import BY_RULES, AgreedSchedule
 
+_ON_HOLD = "The deal's billing is on hold."
 _WAITS = "It waits for a person: qbsf plan shows what would be billed."
 
 
@@ -43,15 +47,22 @@ class Schedules:
         decisions: Mapping[str, str],
         rules: Rules,
         today: date,
+        made: MadeByTemplates,
+        templates_refused: str = "",
+        customer_of: Callable[[Mapping[str, Any]], str | None] = lambda _deal: None,
     ) -> None:
         """
         Args:
             agreed: every version that there was, the newest of a deal last.
             decisions: approved or rejected, by plan id.
             today: in the company's time zone.
+            made: recurring templates of QuickBooks and their invoices.
+            templates_refused: why this company's deals are not billed by templates, in a sentence; empty where they may be.
+            customer_of: whom a won deal bills in QuickBooks, where that is known.
         """
+        self._made, self._templates_refused, self._customer_of = made, templates_refused, customer_of
         self._history, self._decisions, self._rules, self._today = history, decisions, rules.recurring, today
-        self._billed = BilledPeriods(history)
+        self._billed = BilledPeriods(history, made, today)
         self._asks_renewals = rules.cpq.renewals == "ask"
         self._versions: dict[str, list[AgreedSchedule]] = {}
         for one in agreed:
@@ -66,15 +77,25 @@ class Schedules:
         """Every agreement on every deal as it is billed now, the newest of a deal last."""
         return [version for versions in self._versions.values() for version in versions]
 
+    def has_templates(self, opportunity_id: str) -> bool:
+        """Whether QuickBooks has, or may have, a recurring template that bills the deal."""
+        return opportunity_id[:15] in self._made.deals
+
     def is_billed_by_period(self, deal: Mapping[str, Any]) -> bool:
         """Whether every sign of an invoice of the deal is one of a period: then its schedule is found again by them.
 
         Args:
-            deal: row of ``salesforce.opportunity``: id, invoice_id.
+            deal: row of ``salesforce.opportunity``: id, invoice_id, billing_frequency.
         """
         notes = self._history.notes(deal["id"])
         stored = (deal["invoice_id"] or "").strip()
-        noted = all(markers.noted_period(note) is not None for note in notes.values())
+        often = frequency_of(deal["billing_frequency"] or "", self._rules.frequencies)
+        again_and_again = bool(self._made.templates(deal["id"])) or often not in (None, Frequency.ONE_TIME)
+        noted = all(
+            markers.noted_period(note) is not None
+            or (again_and_again and bool((self._history.invoice(invoice_id) or {}).get("recurring_id")))
+            for invoice_id, note in notes.items()
+        )
         return bool(notes) and noted and (not stored or stored in notes)
 
     def decide(
@@ -98,7 +119,7 @@ class Schedules:
         """
         versions = self._versions.get(deal["id"], [])
         if versions and not self._rules.enabled and _has_periods(versions[-1]):
-            return self._waiting(deal, versions, (refusals.recurring_disabled(),))
+            return self._waiting(deal, versions, (refusals.recurring_disabled(),), "The rules have switched that off.")
         if versions and (sold.reasons or not sold.lines):
             return self._waiting(deal, versions, sold.reasons)
         found = billing_schedule(terms, sold.lines, revenue, self._rules)
@@ -109,7 +130,7 @@ class Schedules:
         plain = under_way is not None and under_way.status == "sending"
         # One plain invoice of it may exist already: its answer is looked for first.
         asks = renewed is not None and self._asks_renewals and bool(sold.lines) and not sold.reasons and not plain
-        if wanted is None and (versions or asks or self.is_billed_by_period(deal)):
+        if wanted is None and (versions or asks or self.has_templates(deal["id"]) or self.is_billed_by_period(deal)):
             wanted = single_invoice(terms, sold.lines, deal["close_date"] or self._today)
         if wanted is None:
             return None
@@ -149,15 +170,16 @@ class Schedules:
     def on_hold(self, deal: Mapping[str, Any]) -> Scheduled | None:
         """What becomes of the kept schedule of a won deal whose billing is on hold; ``None`` without one.
 
-        What is due is held at once. That the schedule rests is asked once something was billed; it goes on, by another question,
-        when the deal is not on hold any more.
+        What is due is held at once, and a recurring template is deleted. That the schedule rests is asked once something was
+        billed; it goes on, by another question, when the deal is not on hold any more.
 
         Args:
             deal: row of ``salesforce.opportunity``: id, name, account_id.
         """
         versions = self._versions.get(deal["id"])
         if versions is None:
-            return None
+            ends = template_ends(self._made.templates(deal["id"]), _ON_HOLD)
+            return Scheduled(None, templates=HandedOver(ends=ends)) if ends else None
         newest = versions[-1]
         try:
             before = kept.read(newest.schedule)
@@ -172,11 +194,20 @@ class Schedules:
                 newest, version=newest.version + 1, schedule=kept.written(proposal.schedule), sentence=proposal.sentence
             )
             question = _asked(agreed, newest.version, before, proposal, proposal.schedule)
-        due = due_periods(before, billed.days, self._today, self._rules, newest.missed)
+        handed = self._handed(deal, before, billed, refused=_ON_HOLD, settled=False)
+        due = due_periods(before, {**dict.fromkeys(handed.handed), **billed.days}, self._today, self._rules, newest.missed)
         everything = frozenset(one.number for one in before.periods)
-        rows = _held(self._billed.rows(deal, before, billed, due, versions, None), everything, "The deal's billing is on hold.")
-        laid = _agreed_in(before)
-        return Scheduled(before, billed.reasons, placed=billed.invoices, question=question, rows=rows, amendments=laid)
+        rows = _held(self._billed.rows(deal, before, billed, due, versions, None), everything, _ON_HOLD)
+        return Scheduled(
+            before,
+            (*billed.reasons, *handed.reasons),
+            placed=billed.invoices,
+            question=question,
+            rows=_by_templates(rows, handed),
+            amendments=_agreed_in(before),
+            templates=handed,
+            by_template=billed.by_template,
+        )
 
     def holds(self, opportunity_id: str, amendment_id: str) -> bool:
         """Whether the kept schedule of a deal has the difference of that amendment."""
@@ -193,24 +224,37 @@ class Schedules:
             deal: row of ``salesforce.opportunity``: id, name, account_id, is_won, is_closed, is_deleted.
         """
         versions = self._versions.get(deal["id"])
+        what: Stop = "deleted" if deal["is_deleted"] else "lost" if deal["is_closed"] else "reopened"
         if versions is None:
-            return None
+            ends = template_ends(self._made.templates(deal["id"]), "The deal is not won.")
+            return Scheduled(None, templates=HandedOver(ends=ends)) if ends else None
         newest = versions[-1]
         try:
             before = kept.read(newest.schedule)
         except kept.UnreadableScheduleError as error:
             return Scheduled(None, (refusals.schedule_unreadable(str(error)),))
-        what: Stop = "deleted" if deal["is_deleted"] else "lost" if deal["is_closed"] else "reopened"
         billed = self._billed.of(deal["id"], before)
         proposal = stop(before, frozenset(billed.days), what, self._today)
+        handed = self._handed(deal, proposal.schedule, billed)
         agreement = None
         if proposal.kind != "none":
             text = kept.written(proposal.schedule)
-            agreed = replace(newest, version=newest.version + 1, schedule=text, sentence=proposal.sentence, agreed_by=BY_RULES)
+            deleted = "".join(f" QuickBooks' {one.template.called} is deleted." for one in handed.ends if not one.taken_over)
+            sentence = f"{proposal.sentence}{deleted}"
+            agreed = replace(newest, version=newest.version + 1, schedule=text, sentence=sentence, agreed_by=BY_RULES)
             agreement = Agreement(agreed, deal, told=True)
         due = due_periods(proposal.schedule, billed.days, self._today, self._rules, newest.missed)
         rows = self._billed.rows(deal, proposal.schedule, billed, due, versions, agreement)
-        return Scheduled(proposal.schedule, placed=billed.invoices, agreement=agreement, rows=rows)
+        late = self._history.numbers(billed.unplaced)
+        return Scheduled(
+            proposal.schedule,
+            (refusals.invoiced_after_stop(late, proposal.schedule.why),) if late else (),
+            placed=billed.invoices,
+            agreement=agreement,
+            rows=rows,
+            templates=handed,
+            by_template=billed.by_template,
+        )
 
     # Won deals
 
@@ -235,13 +279,10 @@ class Schedules:
         agreed = AgreedSchedule(
             deal["id"], self._history.generation(deal["id"]), 1, kept.written(wanted), (), wanted.summary, BY_RULES
         )
-        due = due_periods(wanted, billed.days, self._today, self._rules)
         if approve is not None and not billed.days:
+            due = due_periods(wanted, billed.days, self._today, self._rules)
             return self._unapproved(deal, agreed, wanted, due, approve)
-        agreement = Agreement(agreed, deal)
-        question = self._missed(agreed, wanted, due)
-        rows = self._billed.rows(deal, wanted, billed, due, [agreed], None)
-        return Scheduled(wanted, (), due.bill, due.credits, billed.invoices, agreement, question, rows)
+        return self._billing(deal, wanted, billed, agreed, [agreed], Agreement(agreed, deal), None, frozenset())
 
     def _unapproved(
         self, deal: Mapping[str, Any], agreed: AgreedSchedule, wanted: BillingSchedule, due: DuePeriods, approve: str
@@ -282,8 +323,81 @@ class Schedules:
         fitting = self._billed.fitting(opportunity_id, base)
         return [*found, *(amend(base, fitting, step, self._today).schedule for step in later[1:])]
 
-    def _waiting(self, deal: Mapping[str, Any], versions: Sequence[AgreedSchedule], reasons: tuple[Reason, ...]) -> Scheduled:
-        """A deal that cannot be understood any more: nothing of its schedule is billed, and all of it stays to be seen."""
+    def _billing(
+        self,
+        deal: Mapping[str, Any],
+        schedule: BillingSchedule,
+        billed: Billed,
+        newest: AgreedSchedule,
+        versions: Sequence[AgreedSchedule],
+        agreement: Agreement | None,
+        question: Question | None,
+        held: frozenset[int],
+    ) -> Scheduled:
+        """What is billed of a schedule now, by qbsf or by a template.
+
+        Args:
+            newest: the agreement that counts, the last of ``versions``.
+            question: a change that waits for a person.
+            held: periods that it would change.
+        """
+        settled = question is None or self._decisions.get(plan_id_of(question.key)) == "rejected"
+        handed = self._handed(deal, schedule, billed, settled=settled)
+        due = due_periods(schedule, {**dict.fromkeys(handed.handed), **billed.days}, self._today, self._rules, newest.missed)
+        question = question or (self._missed(newest, schedule, due) if not handed.waits else None)
+        late = self._awaited(due, billed)
+        rows = self._billed.rows(deal, schedule, billed, due, versions, None)
+        rows = _held(rows, held, "A change of the deal waits for a person.")
+        rows = _held(rows, late, "A recurring template that a person made bills the deal; qbsf waits for its invoice.")
+        bill = [one for one in due.bill if not handed.waits and one.period.number not in held | late]
+        credits = [one for one in due.credits if not handed.waits and one.number not in held]
+        return Scheduled(
+            schedule,
+            handed.reasons,
+            tuple(bill),
+            tuple(credits),
+            billed.invoices,
+            agreement,
+            question,
+            _by_templates(rows, handed),
+            templates=handed,
+            by_template=billed.by_template,
+        )
+
+    def _handed(
+        self, deal: Mapping[str, Any], schedule: BillingSchedule, billed: Billed, *, refused: str = "", settled: bool = True
+    ) -> HandedOver:
+        templates = self._made.templates(deal["id"])
+        return hand_over(
+            schedule,
+            billed.days,
+            templates,
+            self._today,
+            self._rules,
+            customer=self._customer_of(deal) if templates else None,
+            refused=refused or self._templates_refused,
+            settled=settled,
+        )
+
+    def _awaited(self, due: DuePeriods, billed: Billed) -> frozenset[int]:
+        """Periods that a template which a person made may still bill."""
+        if not billed.foreign:
+            return frozenset()
+        patience = timedelta(days=self._rules.template_days)
+        return frozenset(one.period.number for one in due.bill if self._today - one.period.due_on <= patience)
+
+    def _waiting(
+        self,
+        deal: Mapping[str, Any],
+        versions: Sequence[AgreedSchedule],
+        reasons: tuple[Reason, ...],
+        refused: str = "",
+    ) -> Scheduled:
+        """A deal that cannot be understood any more: nothing of its schedule is billed by qbsf, and all of it stays to be seen.
+
+        Args:
+            refused: why its templates are deleted, in a sentence; empty where they stay.
+        """
         if not versions:
             return Scheduled(None, reasons)
         try:
@@ -291,11 +405,14 @@ class Schedules:
         except kept.UnreadableScheduleError as error:
             return Scheduled(None, (*reasons, refusals.schedule_unreadable(str(error))))
         billed = self._billed.of(deal["id"], before)
-        due = due_periods(before, billed.days, self._today, self._rules, versions[-1].missed)
+        handed = self._handed(deal, before, billed, refused=refused, settled=False)
+        due = due_periods(before, {**dict.fromkeys(handed.handed), **billed.days}, self._today, self._rules, versions[-1].missed)
         due_now = {one.period.number for one in due.bill}
         rows = self._billed.rows(deal, before, billed, due, versions, None)
         shown = _held(rows, due_now, " ".join(reason.text for reason in reasons))
-        return Scheduled(None, (*reasons, *billed.reasons), placed=billed.invoices, rows=shown, amendments=_agreed_in(before))
+        told = (*reasons, *billed.reasons, *handed.reasons)
+        laid = _agreed_in(before)
+        return Scheduled(None, told, placed=billed.invoices, rows=_by_templates(shown, handed), amendments=laid, templates=handed)
 
     def missing(self, known: Collection[str]) -> list[str]:
         """Deals with a schedule that bills, which Salesforce does not show.
@@ -358,13 +475,9 @@ class Schedules:
                     held = frozenset(one.number for one in proposal.ends)
                 asked: InSchedule = "rejected" if rejected else "asked"
                 amendments |= dict.fromkeys(set(wanted.amendments) - set(before.amendments), asked)
-        due = due_periods(schedule, billed.days, self._today, self._rules, newest.missed)
-        bill = tuple(one for one in due.bill if one.period.number not in held)
-        question = question or self._missed(newest, schedule, due)
-        rows = self._billed.rows(deal, schedule, billed, due, [*versions, *([newest] if agreement else [])], None)
-        rows = _held(rows, held, "A change of the deal waits for a person.")
-        credits = tuple(one for one in due.credits if one.number not in held)
-        return Scheduled(schedule, (), bill, credits, billed.invoices, agreement, question, rows, amendments)
+        told = [*versions, *([newest] if agreement else [])]
+        found = self._billing(deal, schedule, billed, newest, told, agreement, question, held)
+        return replace(found, amendments=amendments)
 
     def _missed(self, newest: AgreedSchedule, schedule: BillingSchedule, due: DuePeriods) -> Question | None:
         if not due.ask:
@@ -443,3 +556,20 @@ def _held(rows: Sequence[Mapping[str, Any]], numbers: Collection[int], why: str)
     return tuple(
         {**row, "status": "held", "why": why} if row["period"] in numbers and row["status"] == "due" else row for row in rows
     )
+
+
+def _by_templates(rows: Sequence[Mapping[str, Any]], handed: HandedOver) -> tuple[Mapping[str, Any], ...]:
+    """Rows of :data:`.recurring.tables.BILLING_SCHEDULES` with what templates bill of them, or keep from being billed."""
+    shown: list[Mapping[str, Any]] = []
+    for row in rows:
+        template = handed.handed.get(row["period"])
+        if row["status"] not in ("planned", "due"):
+            shown.append(row)
+        elif template is not None:
+            held = template.status in ("gone", "leaving")
+            shown.append({**row, "status": "held" if held else "planned", "why": handed.why(row["period"])})
+        elif handed.waits and row["status"] == "due":
+            shown.append({**row, "status": "held", "why": handed.waits})
+        else:
+            shown.append(row)
+    return tuple(shown)

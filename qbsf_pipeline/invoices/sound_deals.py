@@ -15,6 +15,8 @@ from qbsf_pipeline.invoices import validation
 from qbsf_pipeline.invoices.bill_to import BillTo
 from qbsf_pipeline.invoices.lines import DealLine
 from qbsf_pipeline.invoices.payloads import PricedLine
+from qbsf_pipeline.invoices.recurring.schedule import sum_of
+from qbsf_pipeline.invoices.recurring.templates import TemplateSplit
 from qbsf_pipeline.invoices.validation import Reason
 
 
@@ -27,6 +29,8 @@ class Bill:
         note: what the invoice says of its period.
         later: whether the deal had an invoice before.
         credit: whether it is a credit memo; its lines are what is taken off, above zero.
+        template: the periods that a recurring template bills, whose body this is; ``None`` for an invoice of its own.
+        again: how often a template from that period on is made.
     """
 
     key: str
@@ -37,6 +41,8 @@ class Bill:
     why: str
     later: bool
     credit: bool = False
+    template: TemplateSplit | None = None
+    again: int = 1
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,12 @@ class SoundDeal:
     receiver: BillTo
     sent_to: str | None
     decided_from: str
+
+    @property
+    def total(self) -> Decimal:
+        """What it comes to without tax; of a recurring template all of its invoices together."""
+        template = self.bill.template if self.bill is not None else None
+        return self.amount if template is None else sum_of(one.amount for one in template.repeated)
 
 
 @dataclass

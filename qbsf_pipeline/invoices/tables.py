@@ -69,6 +69,18 @@ DEALS = TableSchema(
     "Every won deal and what becomes of it",
 )
 
+TEMPLATE_INVOICES = TableSchema(
+    "invoices",
+    "template_invoices",
+    (
+        Column("opportunity_id", pl.String, "The deal"),
+        Column("invoice_id", pl.String, "The invoice in QuickBooks"),
+        Column("period", pl.Int64, "Number of the period that it bills"),
+    ),
+    ("opportunity_id", "period"),
+    "Invoices that recurring templates of QuickBooks made, as they were recognised",
+)
+
 LEDGER = pl.Schema(
     {
         "key": pl.String,
@@ -80,5 +92,5 @@ LEDGER = pl.Schema(
         "done_on": pl.Date,
     }
 )
-INVOICE_LINKS = pl.Schema({"opportunity_id": pl.String, "invoice_id": pl.String})
+INVOICE_LINKS = pl.Schema({"opportunity_id": pl.String, "invoice_id": pl.String, "method": pl.String})
 GENERATIONS = pl.Schema({"opportunity_id": pl.String, "generation": pl.Int64})

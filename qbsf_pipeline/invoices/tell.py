@@ -11,6 +11,8 @@ import polars as pl
 from qbsf_pipeline.flows.messages import Words
 from qbsf_pipeline.flows.problems import record_link, with_refused_writes
 from qbsf_pipeline.invoices.messages import CreditMemoTold, InvoiceTold, credit_memo_messages, invoice_summary
+from qbsf_pipeline.invoices.recurring.known_templates import OPERATIONS
+from qbsf_pipeline.invoices.schedule_messages import template_messages
 from qbsf_pipeline.invoices.tables import FLOW
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.settings import Settings
@@ -58,6 +60,22 @@ def tell_invoices(state: State, settings: Settings, instance_url: str, now: date
     return len(told)
 
 
+def tell_templates(state: State, settings: Settings, instance_url: str, now: datetime) -> int:
+    """Tell finance of the recurring templates that were made or deleted and not told yet. Returns how many.
+
+    Args:
+        instance_url: base URL of the Salesforce org, for links to deals.
+    """
+    entries = _untold_templates(state)
+    if not entries:
+        return 0
+    told = [(entry.key, entry.label, record_link(instance_url, entry.source_id), entry.reason) for entry in entries]
+    with state.transaction():
+        state.outbox.put(template_messages(told, settings.environment.slack_finance_channel), now)
+        state.ledger.announce([entry.key for entry in entries], now)
+    return len(entries)
+
+
 def tell_credit_memos(state: State, settings: Settings, instance_url: str, now: datetime) -> int:
     """Tell finance of the credit memos that were made and not told yet: each has to be applied by a person. Returns how many.
 
@@ -90,9 +108,13 @@ def tell_credit_memos(state: State, settings: Settings, instance_url: str, now: 
 
 
 def untold(state: State) -> list[LedgerEntry]:
-    """What was made and not told of yet: invoices, those too that were found again and mailed after the state was lost, and
-    credit memos."""
-    return [*_untold_invoices(state), *state.ledger.unannounced(FLOW, "create_credit_memo")]
+    """What was made and not told of yet: invoices, those too that were found again and mailed after the state was lost, credit
+    memos, and recurring templates."""
+    return [*_untold_invoices(state), *state.ledger.unannounced(FLOW, "create_credit_memo"), *_untold_templates(state)]
+
+
+def _untold_templates(state: State) -> list[LedgerEntry]:
+    return [entry for operation in OPERATIONS for entry in state.ledger.unannounced(FLOW, operation)]
 
 
 def _untold_invoices(state: State) -> list[LedgerEntry]:

@@ -20,7 +20,7 @@ from qbsf_pipeline.warehouse.preview import column_schema, preview_of
 from qbsf_pipeline.warehouse.tables import TableSchema
 
 #: Rises whenever the same records would give other rows.
-_VERSION = "1"
+_VERSION = "2"
 _TABLES = (APPLICATIONS, UNAPPLIED, INVOICES, CONTESTED)
 _READ = (*SOURCES.values(), quickbooks.PREFERENCES)
 _DEPS = [table_key(table) for table in _READ]

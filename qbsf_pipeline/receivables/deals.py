@@ -6,6 +6,7 @@ The first of these that tells a deal counts:
 ``person``            a person linked the two, the latest link of the invoice: it mends whatever the others say, such as
                       a marker that was copied with its invoice
 ``marker``            the note of the invoice names the deal, and Salesforce has it
+``template``          a recurring template of QuickBooks made it for the deal, as the invoice flow recognised it
 ``written_id``        exactly one deal holds the invoice's id
 ``written_number``    by rule: exactly one deal that holds no id holds the number, exactly one invoice has it, its note
                       names no deal, and it is of a customer that the deal's account is linked to, or of one below that,
@@ -57,13 +58,14 @@ def deals_of_invoices(inputs: ReceivableInputs, rules: Rules) -> tuple[pl.DataFr
     )
     holders = live.filter(pl.col("written_id").is_in(invoices.get_column("invoice_id").implode()))
     by_id, several = _claims(holders.select(pl.col("written_id").alias("invoice_id"), "opportunity_id"), "written_id")
-    by_person = (
-        inputs.invoice_links.select(_short("opportunity_id").alias("short"), "invoice_id")
+    by_link = (
+        inputs.invoice_links.select(_short("opportunity_id").alias("short"), "invoice_id", "linked_by")
         .join(deals.select("short", "opportunity_id"), on="short", how="inner", maintain_order="left")
-        .unique("invoice_id", keep="last", maintain_order=True)
-        .select("invoice_id", "opportunity_id", linked_by=pl.lit("person"))
+        .unique(["invoice_id", "linked_by"], keep="last", maintain_order=True)
+        .select("invoice_id", "opportunity_id", "linked_by")
     )
-    linked = pl.concat([by_person, by_marker, by_id])
+    is_person = pl.col("linked_by") == "person"
+    linked = pl.concat([by_link.filter(is_person), by_marker, by_link.filter(~is_person), by_id])
     if rules.payments.adopt_by_number:
         numbered = _by_number(invoices, live, inputs)
         by_number, several_numbers = _claims(numbered, "written_number")

@@ -13,7 +13,7 @@ from qbsf_pipeline.receivables.tables import CUSTOMER_LINKS, INVOICE_LINKS
 from qbsf_pipeline.salesforce import objects as salesforce
 from qbsf_pipeline.settings import Rules
 from qbsf_pipeline.state.database import State
-from qbsf_pipeline.state.links import PERSON
+from qbsf_pipeline.state.links import PERSON, TEMPLATE
 from qbsf_pipeline.warehouse.connection import read_table
 from qbsf_pipeline.warehouse.tables import TableSchema
 
@@ -83,9 +83,13 @@ def read_inputs(
 
 
 def links_of(state: State) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Invoices that a person linked to deals (:data:`.tables.INVOICE_LINKS`) and customers linked to accounts
-    (:data:`.tables.CUSTOMER_LINKS`), both oldest first."""
-    invoices = [(link.opportunity_id, link.invoice_id) for link in state.links.all_invoices() if link.method == PERSON]
+    """Invoices that a person linked to deals, or a recurring template made for them (:data:`.tables.INVOICE_LINKS`), and
+    customers linked to accounts (:data:`.tables.CUSTOMER_LINKS`), both oldest first."""
+    invoices = [
+        (link.opportunity_id, link.invoice_id, link.method)
+        for link in state.links.all_invoices()
+        if link.method in (PERSON, TEMPLATE)
+    ]
     customers = [(link.account_id, link.customer_id) for link in state.links.all_customers()]
     return (
         pl.DataFrame(invoices, schema=INVOICE_LINKS, orient="row"),

@@ -42,8 +42,8 @@ DEPOSIT_LINES = pl.Schema(
 CREDIT_LINES = pl.Schema({"credit_memo_id": pl.String(), "line": pl.Int64(), "item_id": pl.String(), "account_id": pl.String()})
 #: Invoices with a dispute flag.
 DISPUTED = pl.Schema({"invoice_id": pl.String()})
-#: Links that a person made; the later one of an invoice counts.
-INVOICE_LINKS = pl.Schema({"opportunity_id": pl.String(), "invoice_id": pl.String()})
+#: Links that a person made, and those of invoices that recurring templates made; the later one of an invoice counts.
+INVOICE_LINKS = pl.Schema({"opportunity_id": pl.String(), "invoice_id": pl.String(), "linked_by": pl.String()})
 #: Which customers an account is.
 CUSTOMER_LINKS = pl.Schema({"account_id": pl.String(), "customer_id": pl.String()})
 
@@ -93,7 +93,11 @@ INVOICES = TableSchema(
         Column("doc_number", pl.String, "Number that people see"),
         Column("customer_id", pl.String, "quickbooks.customer"),
         Column("opportunity_id", pl.String, "The deal that it bills, 18 characters; null without a deal"),
-        Column("linked_by", pl.String, "How that is known: person, marker, written_id or written_number; null without a deal"),
+        Column(
+            "linked_by",
+            pl.String,
+            "How that is known: person, marker, template, written_id or written_number; null without a deal",
+        ),
         Column("txn_date", pl.Date, "Invoice date"),
         Column("due_date", pl.Date, "Due date; by its terms, or the invoice date, where QuickBooks has none"),
         Column("due_date_imputed", pl.Boolean, "Whether QuickBooks has no due date"),

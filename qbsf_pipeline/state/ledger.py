@@ -364,6 +364,10 @@ class Ledger:
             rows = connection.execute(statement.order_by(ledger.c.created_at, ledger.c.position, ledger.c.key))
             return [_entry(row) for row in rows]
 
+    def of_operations(self, flow: str, operations: Collection[str]) -> list[LedgerEntry]:
+        """Every row of a flow that is one of these kinds of write, in the order they were planned."""
+        return self._where(ledger.c.flow == flow, ledger.c.operation.in_(list(operations)))
+
     def waiting(self, flow: str) -> list[LedgerEntry]:
         """What is planned or failed, due or not, in the order it was planned."""
         return self._where(ledger.c.flow == flow, ledger.c.status.in_(_WAITING))

@@ -21,6 +21,8 @@ from qbsf_pipeline.state.transactions import Transactions
 
 #: The method of a link that a person made. Only such a link may go against another one.
 PERSON = "person"
+#: The method of a link between a deal and an invoice that a recurring template made for it.
+TEMPLATE = "template"
 
 
 @dataclass(frozen=True)

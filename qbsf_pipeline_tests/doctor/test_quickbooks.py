@@ -174,6 +174,7 @@ class Books:
         self.preferences: Answer = answer({"Preferences": PREFERENCES})
         self.cdc: Answer = answer({"CDCResponse": [{"QueryResponse": [{}]}]})
         self.lists: dict[str, list[dict[str, Any]]] = {"Term": [{"Id": "3", "Name": "Net 30", "DueDays": 30}]}
+        self.refused: dict[str, Answer] = {}
         self.asked: list[str] = []
 
     def __call__(self, request: Request) -> Answer:
@@ -185,6 +186,8 @@ class Books:
             return self.cdc
         self.asked.append(request.text)
         entity = request.text.split(" FROM ")[1].split()[0]
+        if entity in self.refused:
+            return self.refused[entity]
         return answer({"QueryResponse": {entity: self.lists[entity]} if self.lists.get(entity) else {}})
 
 
@@ -298,6 +301,24 @@ def test_rules_that_cannot_be_followed_in_this_company_are_problems(
 ) -> None:
     books.lists |= lists
     assert worse(examined(toml).findings) == [(check, "problem")]
+
+
+@pytest.mark.parametrize(
+    ("refused", "numbered", "expected"),
+    [
+        ({}, False, []),
+        ({}, True, [("recurring.bill_by", "warning")]),
+        ({"RecurringTransaction": fault("5030", "Feature Not Supported")}, False, [("recurring.bill_by", "problem")]),
+    ],
+)
+def test_recurring_templates_are_looked_for_where_the_rules_bill_by_them(
+    refused: dict[str, Answer], numbered: bool, expected: list[tuple[str, str]], books: Books, examined
+) -> None:
+    books.refused = refused
+    forms = {**PREFERENCES["SalesFormsPrefs"], "CustomTxnNumbers": numbered}
+    books.preferences = answer({"Preferences": {**PREFERENCES, "SalesFormsPrefs": forms}})
+    found = worse(examined('[recurring]\nbill_by = "template"\n').findings)
+    assert [one for one in found if one[0] == "recurring.bill_by"] == expected
 
 
 def test_a_refresh_token_that_is_dead_says_how_to_connect_again(books: Books, service: Service, examined) -> None:

@@ -16,6 +16,8 @@ from qbsf_pipeline.customers.matching.plan import DECISIONS, LINKS, REJECTIONS, 
 from qbsf_pipeline.customers.matching.successors import SUCCESSORS
 from qbsf_pipeline.invoices.inputs import InvoiceInputs, PlanParameters
 from qbsf_pipeline.invoices.plan import InvoicePlan, plan_invoices
+from qbsf_pipeline.invoices.recurring.known_templates import DealTemplate
+from qbsf_pipeline.invoices.recurring.templates import FoundInvoice
 from qbsf_pipeline.invoices.tables import GENERATIONS, INVOICE_LINKS, LEDGER
 from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.quickbooks import objects as quickbooks
@@ -220,6 +222,8 @@ class World:
     subscriptions: list[dict[str, Any]] = field(default_factory=list)
     agreed: list[AgreedSchedule] = field(default_factory=list)
     approvals: dict[str, str] = field(default_factory=dict)
+    templates: list[DealTemplate] = field(default_factory=list)
+    template_invoices: list[FoundInvoice] = field(default_factory=list)
 
     def match(self, with_rules: Rules | None = None) -> CustomerMatches:
         """The customers of this world's accounts."""
@@ -266,6 +270,8 @@ class World:
             cpq_subscription=frame(CPQ_SUBSCRIPTION, self.subscriptions),
             agreed_schedules=tuple(self.agreed),
             decisions=self.approvals,
+            templates=tuple(self.templates),
+            template_invoices=tuple(self.template_invoices),
         )
 
     def plan(self, with_rules: Rules | None = None, **parameters: Any) -> InvoicePlan:

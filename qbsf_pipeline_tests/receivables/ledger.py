@@ -41,7 +41,7 @@ def inputs_of(
     records: Records,
     *,
     deals: Iterable[Mapping[str, Any]] = (),
-    invoice_links: Iterable[tuple[str, str]] = (),
+    invoice_links: Iterable[tuple[str, str] | tuple[str, str, str]] = (),
     customer_links: Iterable[tuple[str, str]] = (),
     rules: Rules = RULES,
     home_currency: str = "USD",
@@ -57,7 +57,7 @@ def inputs_of(
     replace_rows(connection, salesforce.OPPORTUNITY, salesforce.OPPORTUNITY.frame(known))
     return read_inputs(
         connection,
-        pl.DataFrame(list(invoice_links), schema=INVOICE_LINKS, orient="row"),
+        pl.DataFrame([(*link, "person")[:3] for link in invoice_links], schema=INVOICE_LINKS, orient="row"),
         pl.DataFrame(list(customer_links), schema=CUSTOMER_LINKS, orient="row"),
         rules,
     )

@@ -79,6 +79,18 @@ CASES: list[tuple[str, list[dict[str, Any]], dict[str, Any], dict[str, tuple[str
     ),
     ("a person's link", [invoice(7, "1")], {"deals": [deal()], "invoice_links": [(A, "7")]}, {"7": (A, "person")}),
     (
+        "an invoice that a recurring template made for the deal",
+        [invoice(7, "1")],
+        {"deals": [deal(), deal(B, "7")], "invoice_links": [(A, "7", "template")]},
+        {"7": (A, "template")},
+    ),
+    (
+        "a person's link before that",
+        [invoice(7, "1")],
+        {"deals": [deal(), deal(B)], "invoice_links": [(B, "7", "person"), (A, "7", "template")]},
+        {"7": (B, "person")},
+    ),
+    (
         "the later link of a person",
         [invoice(7, "1")],
         {"deals": [deal(), deal(B)], "invoice_links": [(A, "7"), (B, "7")]},

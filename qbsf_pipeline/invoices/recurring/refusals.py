@@ -10,6 +10,9 @@ from qbsf_pipeline.invoices.recurring.periods import MOST_PERIODS
 from qbsf_pipeline.invoices.validation import Reason
 from qbsf_pipeline.money import format_amount
 
+#: What to do about an invoice of a recurring template that is not over what its period comes to.
+CORRECT_OR_LINK = "Correct the invoice in QuickBooks. If it is right as it is, say so: qbsf review link-invoice."
+
 
 def frequency_unknown(whose: str, text: str) -> Reason:
     """The word for how often is none that is known.
@@ -165,3 +168,41 @@ def shown_number(number: Decimal) -> str:
 def listed(names: Sequence[str]) -> str:
     """Names in quotes, joined by commas."""
     return ", ".join(shown(name) for name in names)
+
+
+def template_silent(called: str, days: Sequence[date], amount: str) -> Reason:
+    """A recurring template did not make the invoice of a period."""
+    told = ", ".join(str(day) for day in days)
+    return Reason(
+        "template_silent",
+        f"QuickBooks' {called} bills {amount} on {told}, and there is no invoice.",
+        "Make the invoice from the template in QuickBooks. Or delete the template there and approve what qbsf plan then asks: "
+        "qbsf bills what is left itself, by recurring.catch_up.",
+    )
+
+
+def template_unreadable(called: str) -> Reason:
+    """A recurring template names the deal, and what it bills is not known."""
+    return Reason(
+        "template_unreadable",
+        f"QuickBooks has a recurring {called} for the deal, and the days on which it bills cannot be understood.",
+        "Delete the template in QuickBooks, or take the deal's id out of its name and memo; qbsf then bills the deal.",
+    )
+
+
+def template_invoice_unsure(texts: Sequence[str]) -> Reason:
+    """An invoice may be that of a template, and may be something else."""
+    return Reason(
+        "template_invoice_unsure",
+        f"A recurring template bills the deal. {' '.join(texts)}",
+        "Say which deal the invoice bills: qbsf review link-invoice.",
+    )
+
+
+def template_invoice_unplaced(numbers: Sequence[str]) -> Reason:
+    """A template made an invoice for the deal that is none of its open periods."""
+    return Reason(
+        "template_invoice_unplaced",
+        f"A recurring template made an invoice for the deal that bills none of its open periods: {', '.join(numbers)}.",
+        "Void it in QuickBooks if it is one too many. If it is owed, say so: qbsf review link-invoice.",
+    )

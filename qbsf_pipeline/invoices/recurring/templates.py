@@ -7,6 +7,7 @@ alike, on a day up to the 28th, and is deleted and made anew instead of changed.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from qbsf_pipeline.customers import texts
+from qbsf_pipeline.invoices.lines import plain
 from qbsf_pipeline.invoices.recurring.periods import months_later
 from qbsf_pipeline.invoices.recurring.schedule import BillingPeriod, BillingSchedule
 from qbsf_pipeline.warehouse.tables import decimal_or_none, value_at
@@ -25,6 +27,7 @@ _STEPS = (1, 3, 6, 12)
 #: Of what may differ from one invoice to the next, a template holds nothing.
 _OF_ONE_INVOICE = ("TxnDate", "DueDate", "DocNumber")
 _NAME_LENGTH = 100
+CONTENT_LENGTH = 32
 
 #: Item and amount of an invoice line.
 ItemAmount = tuple[str, Decimal]
@@ -75,7 +78,7 @@ def split_for_template(schedule: BillingSchedule, billed: Collection[int], today
 
 
 def template_body(
-    invoice: Mapping[str, Any], split: TemplateSplit, opportunity_id: str, deal_name: str, *, send: bool
+    invoice: Mapping[str, Any], split: TemplateSplit, opportunity_id: str, deal_name: str, *, send: bool, again: int = 1
 ) -> dict[str, Any]:
     """The body that creates a template (``POST /recurringtransaction``).
 
@@ -86,6 +89,7 @@ def template_body(
             holds the deal's marker and no period. What belongs to one invoice only is left out here.
         split: with at least two repeated periods.
         send: whether QuickBooks mails the invoices; they need a ``BillEmail``.
+        again: how often a template from this period on is made: 1, more where earlier ones were deleted.
     """
     first = split.repeated[0]
     body = {name: value for name, value in invoice.items() if name not in _OF_ONE_INVOICE}
@@ -93,7 +97,7 @@ def template_body(
     if send and body.get("BillEmail"):
         body["EmailStatus"] = "NeedToSend"
     body["RecurringInfo"] = {
-        "Name": template_name(opportunity_id, deal_name, first.number),
+        "Name": template_name(opportunity_id, deal_name, first.number, again),
         "Active": True,
         "RecurType": "Automated",
         "ScheduleInfo": {
@@ -107,9 +111,15 @@ def template_body(
     return {"Invoice": body}
 
 
-def template_name(opportunity_id: str, deal_name: str, number: int) -> str:
-    """The template's name, unique by the deal's id and the first period; the deal's name is for people."""
-    sign = f" {opportunity_id} {number + 1}"
+def content_of(period: BillingPeriod) -> str:
+    """What a template bills in each of its periods: product, quantity and amount of every line, as 32 hexadecimal digits."""
+    content = sorted(_content(period).elements())
+    return hashlib.sha256(repr(content).encode()).hexdigest()[:CONTENT_LENGTH]
+
+
+def template_name(opportunity_id: str, deal_name: str, number: int, again: int = 1) -> str:
+    """The template's name, unique by the deal's id, the first period and how often; the deal's name is for people."""
+    sign = f" {opportunity_id} {number + 1}" + (f".{again}" if again > 1 else "")
     return f"{texts.shortened(texts.clean(deal_name, one_line=True), _NAME_LENGTH - len(sign))}{sign}".strip()
 
 
@@ -262,11 +272,15 @@ def _near(template: Template, invoice: FoundInvoice, days: int) -> list[BillingP
 def _alike(one: BillingPeriod, other: BillingPeriod) -> bool:
     if one.kind != "period" or other.kind != "period" or one.amount <= 0 or one.due_on.day > _LAST_SAFE_DAY:
         return False
-    first, second = (
-        Counter((line.line.product_id or line.line.line_id, line.line.quantity, line.line.total) for line in period.lines)
-        for period in (one, other)
+    return _content(one) == _content(other)
+
+
+def _content(period: BillingPeriod) -> Counter[tuple[str, str, str]]:
+    lines = (scheduled.line for scheduled in period.lines)
+    return Counter(
+        (line.product_id or line.line_id, f"{plain(line.quantity):f}" if line.quantity is not None else "", f"{line.total:.2f}")
+        for line in lines
     )
-    return first == second
 
 
 def _step(days: Sequence[date]) -> int:

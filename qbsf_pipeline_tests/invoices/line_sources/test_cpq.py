@@ -212,6 +212,7 @@ def test_a_quote_with_subscriptions_and_fees_becomes_a_schedule():
     assert [one.charge for one in found.lines] == ["recurring", "one_time"]
     row = {
         "id": DEAL["id"],
+        "account_id": "001000000000001AAA",
         "currency": "USD",
         "close_date": date(2025, 12, 1),
         "billing_frequency": None,
