@@ -67,7 +67,7 @@ class BillingHistory:
         self._realm_id = realm_id
         known = invoices.sort("created_at", "id", nulls_last=True).select(
             *("id", "doc_number", "opportunity_id", "status", "balance", "email_status", "bill_email", "total", "due_date"),
-            *("tax", "txn_date", "private_note", "recurring_id"),
+            *("tax", "txn_date", "private_note", "recurring_id", "customer_id", "customer_name"),
         )
         self._invoices: dict[str, dict[str, Any]] = {row["id"]: row for row in known.iter_rows(named=True)}
         self._marked: dict[str, list[str]] = defaultdict(list)

@@ -37,12 +37,13 @@ def period_bills(deal: Mapping[str, Any], scheduled: Scheduled, known: Known) ->
     if schedule is None or scheduled.reasons:
         return []
     text = known.rules.recurring.line_text
-    regular = [one for one in schedule.periods if one.kind != "difference"]
-    places = {one.number: place for place, one in enumerate(regular, start=1)}
+    names = {one.number: "one-time lines" for one in schedule.periods if one.kind == "once"}
+    regular = [one for one in schedule.periods if one.kind == "period"] or [one for one in schedule.periods if one.kind == "once"]
+    names |= {one.number: f"period {place} of {len(regular)}" for place, one in enumerate(regular, start=1)}
     found = []
     for due in scheduled.bill:
         period = due.period
-        name = f"period {places[period.number]} of {len(regular)}" if period.number in places else "difference"
+        name = names.get(period.number, "difference")
         late = " and was missed" if due.missed else ""
         found.append(
             Bill(
@@ -55,7 +56,6 @@ def period_bills(deal: Mapping[str, Any], scheduled: Scheduled, known: Known) ->
                 later=bool(scheduled.placed),
             )
         )
-    smaller = "The deal amends its contract by less than nothing" if schedule.source == "amendment" else "The deal became smaller"
     found += [
         Bill(
             key=_key(deal, period.number, known),
@@ -63,7 +63,11 @@ def period_bills(deal: Mapping[str, Any], scheduled: Scheduled, known: Known) ->
             note=period_note(period),
             lines=[replace(line, total=-line.total) for line in deal_lines(period, text)],
             txn_date=known.parameters.as_of,
-            why=f"{smaller}, and periods from {period.span.starts} to {period.span.ends} were billed already",
+            why=(
+                "The deal takes something off a contract that was billed already"
+                if schedule.source == "amendment"
+                else f"The deal became smaller, and periods from {period.span.starts} to {period.span.ends} were billed already"
+            ),
             later=True,
             credit=True,
         )

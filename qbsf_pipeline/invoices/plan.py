@@ -106,6 +106,7 @@ class _Desk:
             known.made,
             known.templates_refused,
             lambda deal: self._judge.known_customer(deal),
+            known.account_name,
         )
         self._sound: list[tuple[SoundDeal, Findings]] = []
         self._adoptions: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = []

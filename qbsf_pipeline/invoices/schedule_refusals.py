@@ -82,6 +82,19 @@ def first_bill_rejected() -> Reason:
     )
 
 
+def move_rejected(moved: str) -> Reason:
+    """A person said no to billing another customer than before.
+
+    Args:
+        moved: what was asked, in a sentence.
+    """
+    return Reason(
+        "move_rejected",
+        f"{moved} A person said no to that, so nothing more of the deal is billed.",
+        "Move the deal back to its account, or approve it after all (qbsf plan).",
+    )
+
+
 def deal_not_shown(*, by_template: bool = False) -> Reason:
     """A schedule is kept, and Salesforce does not show its deal.
 

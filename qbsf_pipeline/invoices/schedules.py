@@ -50,6 +50,7 @@ class Schedules:
         made: MadeByTemplates,
         templates_refused: str = "",
         customer_of: Callable[[Mapping[str, Any]], str | None] = lambda _deal: None,
+        account_name: Callable[[str | None], str | None] = lambda _account: None,
     ) -> None:
         """
         Args:
@@ -59,7 +60,9 @@ class Schedules:
             made: recurring templates of QuickBooks and their invoices.
             templates_refused: why this company's deals are not billed by templates, in a sentence; empty where they may be.
             customer_of: whom a won deal bills in QuickBooks, where that is known.
+            account_name: the name of an account.
         """
+        self._account_name = account_name
         self._made, self._templates_refused, self._customer_of = made, templates_refused, customer_of
         self._history, self._decisions, self._rules, self._today = history, decisions, rules.recurring, today
         self._billed = BilledPeriods(history, made, today)
@@ -456,7 +459,8 @@ class Schedules:
             reasons = (*reasons, refusals.holds_other_invoice(stored))
         if reasons:
             return Scheduled(before, reasons, placed=billed.invoices, amendments=_agreed_in(before))
-        proposal = amend(before, frozenset(billed.days), wanted, self._today)
+        moved = self._moved(deal, before, billed)
+        proposal = amend(before, frozenset(billed.days), wanted, self._today, moved=moved)
         agreement, question, schedule = None, None, before
         held: frozenset[int] = frozenset()
         amendments: dict[str, InSchedule] = dict.fromkeys(wanted.amendments, "agreed")
@@ -469,15 +473,34 @@ class Schedules:
                 newest = agreement.agreed
             else:
                 agreed = replace(agreed, sentence=_with_amendments(proposal.sentence, before, laid))
-                question = _asked(agreed, newest.version, before, proposal, wanted)
+                question = _asked(agreed, newest.version, before, proposal, wanted, wanted.account_id if moved else "")
                 rejected = self._decisions.get(plan_id_of(question.key)) == "rejected"
+                if rejected and moved:
+                    laid_before = _agreed_in(before)
+                    refused = (refusals.move_rejected(moved),)
+                    return Scheduled(before, refused, placed=billed.invoices, question=question, amendments=laid_before)
                 if not rejected:
-                    held = frozenset(one.number for one in proposal.ends)
+                    held = frozenset(one.number for one in (before.periods if moved else proposal.ends))
                 asked: InSchedule = "rejected" if rejected else "asked"
                 amendments |= dict.fromkeys(set(wanted.amendments) - set(before.amendments), asked)
         told = [*versions, *([newest] if agreement else [])]
         found = self._billing(deal, schedule, billed, newest, told, agreement, question, held)
         return replace(found, amendments=amendments)
+
+    def _moved(self, deal: Mapping[str, Any], before: BillingSchedule, billed: Billed) -> str:
+        """Says that the deal is another customer's now; empty where it is the same, as it is after accounts were merged."""
+        account_id = deal["account_id"] or ""
+        if not before.account_id or before.account_id == account_id:
+            return ""
+        found = [self._history.invoice(one) for one in billed.invoices.values() if one is not None]
+        invoices = [one for one in found if one is not None]
+        if not invoices:
+            return ""
+        newest = max(invoices, key=lambda one: (one["txn_date"] or date.min, one["id"]))
+        if newest["customer_id"] == self._customer_of(deal):
+            return ""
+        name = self._account_name(account_id) or account_id or "none"
+        return f"The deal moved to the account “{name}”; “{newest['customer_name'] or newest['customer_id']}” was billed before."
 
     def _missed(self, newest: AgreedSchedule, schedule: BillingSchedule, due: DuePeriods) -> Question | None:
         if not due.ask:
@@ -499,15 +522,21 @@ class Schedules:
 
 
 def _asked(
-    agreed: AgreedSchedule, version: int, before: BillingSchedule, proposal: Proposal, wanted: BillingSchedule
+    agreed: AgreedSchedule,
+    version: int,
+    before: BillingSchedule,
+    proposal: Proposal,
+    wanted: BillingSchedule,
+    moved_to: str = "",
 ) -> Question:
     """A change as a question: the same one as long as the deal asks for the same, whatever is billed meanwhile, so that what a
     person rejected stays rejected.
 
     Args:
         wanted: what the deal asks for.
+        moved_to: the account of another customer that is billed from now on; empty for none.
     """
-    content = (wanted.status, wanted.currency, _content(wanted))
+    content = (wanted.status, wanted.currency, _content(wanted), moved_to)
     return Question(
         key=question_key(agreed, f"{version}:{digest_of(repr(content))}"),
         agreed=agreed,

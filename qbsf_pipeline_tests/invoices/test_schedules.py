@@ -19,7 +19,9 @@ from qbsf_pipeline.money import parse_json
 from qbsf_pipeline.settings import Rules, load_rules
 from qbsf_pipeline_tests.invoices.records import (
     World,
+    account,
     codes,
+    customer,
     invoice,
     invoice_key,
     ledger_line,
@@ -317,6 +319,41 @@ def test_a_rejected_change_leaves_the_schedule_as_it_was():
     life.change("2400.00")
     life.answer(date(2026, 12, 20), "rejected")
     assert life.day(date(2026, 12, 20)) == ["Deal 1 (period 2 of 12): 83.33"]
+
+
+def moved(second: dict[str, Any]) -> Life:
+    """A deal that was moved to the account ``second`` once its first period was billed to customer 101."""
+    life = Life(world())
+    life.world.accounts = [account(1, customer_id="101"), second]
+    life.world.customers = [customer(1), customer(2, display_name="Beta")]
+    life.day(date(2026, 11, 20))
+    life.world.opportunities[0]["account_id"] = second["id"]
+    return life
+
+
+def test_a_deal_that_moves_to_another_customer_waits_for_a_person_with_all_its_periods():
+    life = moved(account(2, name="Beta", customer_id="102"))
+    plan = life.plan(date(2026, 12, 10))
+    assert operations(plan) == ["change_schedule"]
+    assert plan.writes.row(0, named=True)["reason"].startswith("The deal moved to the account “Beta”; ")
+    assert status_of(plan)[1] == "held"
+    life.answer(date(2026, 12, 10), "rejected")
+    assert codes(life.plan(date(2026, 12, 10))) == {"move_rejected"}
+    assert "create_invoice" not in operations(life.last)
+
+
+def test_a_move_that_a_person_approves_bills_the_other_customer_from_then_on():
+    life = moved(account(2, name="Beta", customer_id="102"))
+    life.answer(date(2026, 12, 10), "approved")
+    assert life.day(date(2026, 12, 10)) == ["Deal 1 (period 2 of 12): 83.33"]
+    life.world.invoices[-1]["customer_id"] = "102"
+    assert operations(life.plan(date(2027, 1, 9))) == []
+
+
+def test_the_account_that_is_left_of_a_merge_is_the_same_customer_and_nobody_is_asked():
+    life = moved(account(2, name="Acme"))
+    life.world.accounts = [account(1, customer_id="101", is_deleted=True), account(2, name="Acme", customer_id="101")]
+    assert life.day(date(2026, 12, 10)) == ["Deal 1 (period 2 of 12): 83.33"]
 
 
 def credited() -> Life:
