@@ -20,7 +20,8 @@ from qbsf_pipeline.flows.problems import entries_to_tell, record_link, tell_prob
 from qbsf_pipeline.flows.writing import Pending, Pushing, pending_asset, plan_results, push_lock, pushed_asset
 from qbsf_pipeline.invoices.inputs import InvoiceInputs, PlanParameters
 from qbsf_pipeline.invoices.plan import plan_invoices
-from qbsf_pipeline.invoices.push import PushContext, PushOutcome, push
+from qbsf_pipeline.invoices.push import push
+from qbsf_pipeline.invoices.push_context import PushContext, PushOutcome
 from qbsf_pipeline.invoices.recurring.known_templates import CREATE as CREATE_TEMPLATE
 from qbsf_pipeline.invoices.recurring.tables import BILLING_SCHEDULE_LINES, BILLING_SCHEDULES
 from qbsf_pipeline.invoices.references import DocumentNumbers, highest_number

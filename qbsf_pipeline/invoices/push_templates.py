@@ -11,20 +11,18 @@ import logging
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qbsf_pipeline.customers.texts import short_id
 from qbsf_pipeline.errors import AccessRefused, OutcomeUnknown, RecordRefused, ServiceUnavailable, StaleRecord
 from qbsf_pipeline.flows.retries import first_wait, give_up, next_wait
+from qbsf_pipeline.invoices.push_context import PushContext, PushOutcome
 from qbsf_pipeline.invoices.recurring.known_templates import OPERATIONS, named_as, template_deal
 from qbsf_pipeline.invoices.references import resolve_body, unresolved_reference
 from qbsf_pipeline.invoices.tables import FLOW
 from qbsf_pipeline.money import parse_json, to_json
 from qbsf_pipeline.quickbooks.templates import ENTITY, reference, unwrapped
 from qbsf_pipeline.state.ledger import LedgerEntry, Sending
-
-if TYPE_CHECKING:
-    from qbsf_pipeline.invoices.push import PushContext, PushOutcome
 
 logger = logging.getLogger(__name__)
 

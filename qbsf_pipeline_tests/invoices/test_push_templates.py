@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from qbsf_pipeline.api_meter import ApiMeter
-from qbsf_pipeline.invoices.push import PushContext, PushOutcome
+from qbsf_pipeline.invoices.push_context import PushContext, PushOutcome
 from qbsf_pipeline.invoices.push_templates import (
     create_templates,
     end_templates,
