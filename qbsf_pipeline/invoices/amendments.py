@@ -115,13 +115,13 @@ class Renewed:
         contract_id: ``None`` where the quote names none.
         name: of the deal that made the contract; ``None`` where nothing tells it.
         schedule: how it is billed; ``None`` for a plain invoice, or where that is not known.
-        open_periods: of its schedule, those that are still to be billed.
+        periods: of its schedule, those that were billed or will be.
     """
 
     contract_id: str | None
     name: str | None = None
     schedule: BillingSchedule | None = None
-    open_periods: tuple[BillingPeriod, ...] = ()
+    periods: tuple[BillingPeriod, ...] = ()
 
     def overlap(self, renewal: Span | None) -> tuple[Span, int] | None:
         """The days that both would bill, from the first to the last, and how many; ``None`` for none.
@@ -131,7 +131,7 @@ class Renewed:
         """
         if renewal is None:
             return None
-        shared = [one.span for one in self.open_periods if one.kind == "period" and one.span.shared_days(renewal)]
+        shared = [one.span for one in self.periods if one.kind == "period" and one.span.shared_days(renewal)]
         if not shared:
             return None
         starts, ends = min(one.starts for one in shared), max(one.ends for one in shared)

@@ -101,8 +101,8 @@ class ContractDeals:
         if found is None or found.schedule is None:
             return Renewed(looked.sold.contract_id, deal_name(made))
         bills = found.schedule.status == "active"
-        still_open = tuple(one for one in found.schedule.periods if bills and one.number not in found.placed)
-        return Renewed(looked.sold.contract_id, deal_name(made), found.schedule, still_open)
+        periods = tuple(one for one in found.schedule.periods if bills or one.number in found.placed)
+        return Renewed(looked.sold.contract_id, deal_name(made), found.schedule, periods)
 
     def place_of(self, looked: SoldDeal, scheduled: Mapping[str, Scheduled]) -> Place:
         """Where the difference of an amendment is billed.

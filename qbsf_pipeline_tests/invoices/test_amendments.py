@@ -462,6 +462,14 @@ def test_a_renewal_that_is_a_sale_asks_only_where_days_would_be_billed_twice(sta
     assert (deal_id(2) in plan.agreements.get_column("opportunity_id").to_list()) != asked
 
 
+def test_days_that_were_billed_already_are_named_as_well() -> None:
+    company = renewing(starts=ENDS - timedelta(days=9), renewals="sale")
+    for month in range(10):
+        company.day(DAY_ONE + timedelta(days=31 * month))
+    company.day(ENDS)
+    assert "Both would bill 10 days from 2027-10-31 to 2027-11-09." in company.questions(ENDS)[0]["reason"]
+
+
 def test_a_renewal_whose_contract_nobody_knows_is_asked_with_that() -> None:
     company = renewing(told=False)
     assert company.questions(DAY_ONE)[0]["reason"].startswith(
