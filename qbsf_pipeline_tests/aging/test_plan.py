@@ -281,7 +281,7 @@ def test_without_thresholds_nobody_is_told() -> None:
     paid=st.sets(st.integers(0, 8)),
     thresholds=st.lists(st.integers(1, 200), min_size=1, max_size=4, unique=True).map(sorted).map(tuple),
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_over_days_with_gaps_each_threshold_is_told_once_and_only_the_highest(
     late: int, gaps: list[int], paid: set[int], thresholds: tuple[int, ...]
 ) -> None:
@@ -393,7 +393,7 @@ INVOICES = st.lists(
 
 
 @given(INVOICES)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_the_buckets_part_what_is_open_in_each_currency_to_the_cent(invoices: list[dict[str, Any]]) -> None:
     plan = Receivables(invoices).plan()
     owed: dict[str, Decimal] = {}
@@ -407,7 +407,7 @@ def test_the_buckets_part_what_is_open_in_each_currency_to_the_cent(invoices: li
 
 
 @given(INVOICES, st.integers(0, 400))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_what_is_untouched_never_gets_younger(invoices: list[dict[str, Any]], later: int) -> None:
     world = Receivables(invoices, deals=[deal(number) for number in (1, 2, 3, 4)])
     names = bucket_names(PACKAGED.aging.buckets)
@@ -419,7 +419,7 @@ def test_what_is_untouched_never_gets_younger(invoices: list[dict[str, Any]], la
 
 
 @given(INVOICES)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_what_was_carried_out_is_not_planned_again(invoices: list[dict[str, Any]]) -> None:
     rules = aging_rules(reminders_after=(7, 21), task_from=30)
     people = {"accounts": [account(owner_id=record_id("005"))], "users": [user()]}

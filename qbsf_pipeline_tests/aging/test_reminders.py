@@ -153,7 +153,7 @@ def test_a_reminder_that_did_not_go_out_keeps_its_number(status: str) -> None:
     limit=st.integers(0, 4),
     pause=st.integers(1, 20),
 )
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_however_often_the_pass_runs_limit_and_pause_hold(
     late: int, gaps: list[int], after: tuple[int, ...], limit: int, pause: int
 ) -> None:

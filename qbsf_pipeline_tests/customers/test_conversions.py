@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qbsf_pipeline.customers import payloads, texts
@@ -86,7 +86,7 @@ FROM_QUICKBOOKS: dict[str, tuple[st.SearchStrategy[Any], list[str], Any]] = {
 
 
 @pytest.mark.parametrize("field", FROM_SALESFORCE)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(data=st.data())
 def test_what_goes_to_quickbooks_means_what_salesforce_has(field, data):
     values, conversions, written = FROM_SALESFORCE[field]
@@ -96,7 +96,7 @@ def test_what_goes_to_quickbooks_means_what_salesforce_has(field, data):
 
 
 @pytest.mark.parametrize("field", FROM_QUICKBOOKS)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(data=st.data())
 def test_what_goes_to_salesforce_means_what_quickbooks_has(field, data):
     values, conversions, written = FROM_QUICKBOOKS[field]
@@ -105,7 +105,7 @@ def test_what_goes_to_salesforce_means_what_quickbooks_has(field, data):
     come_to_rest(Books(customers=[customer(**written(data.draw(values)))], rules=rules), field)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(AWKWARD, AWKWARD)
 def test_a_persons_name_comes_to_rest_too(given_name, family_name):
     person = {
@@ -118,7 +118,7 @@ def test_a_persons_name_comes_to_rest_too(given_name, family_name):
     come_to_rest(Books(contacts=[person]), "contact")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.sampled_from(["phone", "website"]), PHONES | SITES, st.sampled_from(["US", "GB", "DE"]))
 def test_a_conversion_changes_no_meaning(field, text, region):
     value = text.strip() or None
@@ -252,7 +252,7 @@ def test_readers_and_writers_are_about_the_same_fields():
     assert account_values(books.inputs().account.row(0, named=True), [], ("terms",)) == {"terms": "Net 15"}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(AWKWARD.filter(str.strip), PHONES, SITES, PLACES, AWKWARD)
 def test_a_customer_that_was_just_created_leaves_nothing_to_write(name, phone, site, place, person):
     parts = {f"Billing{part}": text for part, text in zip(PARTS, place, strict=True)}

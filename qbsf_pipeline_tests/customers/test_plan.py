@@ -799,7 +799,7 @@ SALESFORCE_OWNED = {"PrimaryPhone", "BillAddr", "ShipAddr", "PrimaryEmailAddr", 
 
 
 @pytest.mark.parametrize("when_emptied", ["keep", "empty"])
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(seed=st.integers(0, 10**6))
 def test_twenty_rounds_of_edits_on_both_sides_come_to_rest_after_each(when_emptied, seed):
     chance = random.Random(seed)

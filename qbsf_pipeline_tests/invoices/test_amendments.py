@@ -373,7 +373,7 @@ def test_a_memory_that_was_lost_before_the_answer_asks_again() -> None:
     assert company.total == Decimal("2100.00")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     deltas=st.lists(
         st.tuples(st.decimals("-300", "2000", places=2), st.integers(0, 11), st.integers(0, 11)), min_size=1, max_size=4

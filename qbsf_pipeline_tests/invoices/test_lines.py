@@ -72,7 +72,7 @@ _QUANTITIES = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(st.tuples(_TOTALS, _QUANTITIES, st.one_of(st.none(), _TOTALS)), max_size=12))
 def test_an_invoice_is_its_deal_to_the_cent_and_every_rate_holds(lines):
     deal = [replace(LINE, total=total, quantity=quantity, unit_price=price) for total, quantity, price in lines]

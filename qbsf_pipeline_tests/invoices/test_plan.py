@@ -689,7 +689,7 @@ _MONEY = st.decimals(min_value=Decimal("-99999.9999"), max_value=Decimal("99999.
 _QUANTITY = st.decimals(min_value=Decimal("0.01"), max_value=Decimal(5000), places=2, allow_nan=False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(_MONEY, _QUANTITY), min_size=1, max_size=6))
 def test_the_planned_invoice_equals_the_deal_to_the_cent_or_is_refused(lines):
     total = sum((price for price, _ in lines), Decimal(0))

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qbsf_pipeline.receivables.identities import company_differences, invoice_differences, source_differences
@@ -402,7 +402,7 @@ EVENTS = ("invoice", "invoice", "pay", "pay", "credit", "write off", "edit", "de
 EVENT = st.tuples(st.sampled_from((*EVENTS, "delete invoice")), st.integers(1, 30_000))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(events=st.lists(EVENT, min_size=1, max_size=25), seed=st.integers(0, 2**32))
 def test_what_is_open_equals_a_plain_ledger_whatever_happened_and_in_any_order_of_reading(
     events: list[tuple[str, int]], seed: int
@@ -434,7 +434,7 @@ def kinds(books: Books) -> list[tuple[str, dict[str, Any]]]:
     return [("payment", books.payments), ("credit_memo", books.memos), ("journal_entry", books.entries)]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(days=st.lists(st.tuples(st.integers(0, 60), st.integers(1, 5000)), min_size=1, max_size=8), total=st.integers(1, 40_000))
 def test_what_is_open_never_rises_as_days_go_by_and_ends_at_now(days: list[tuple[int, int]], total: int) -> None:
     begin, left, payments = date(2026, 3, 1), total, []

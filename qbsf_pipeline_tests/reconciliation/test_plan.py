@@ -165,7 +165,7 @@ def closes(found: Reconciliation) -> None:
 
 
 @given(worlds())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_any_company_closes_to_the_cent_with_each_document_once_whatever_the_order_of_rows(world: World) -> None:
     found = month_end(**world)
     closes(found)
@@ -188,7 +188,7 @@ def test_any_company_closes_to_the_cent_with_each_document_once_whatever_the_ord
 
 
 @given(worlds())
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_what_is_settled_at_once_is_what_the_rules_call_matched(world: World) -> None:
     inputs = inputs_of(**world)
     cases = cases_of(inputs, TODAY)

@@ -315,7 +315,7 @@ def test_at_home_each_document_counts_at_its_own_rate_and_nothing_without_one(sa
     assert values(row, "billed", "billed_home", "cash_home") == ["101.05", "None", "120.06"]
 
 
-@settings(max_examples=5, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=5, phases=[Phase.explicit, Phase.generate])
 @given(
     st.lists(
         st.tuples(

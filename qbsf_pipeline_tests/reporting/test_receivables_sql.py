@@ -142,7 +142,7 @@ def test_a_customers_ranges_add_up_to_what_it_owes(ledger: Ledger) -> None:
     assert row["oldest_due_on"] == day("2025-12-30")
 
 
-@settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=15, phases=[Phase.explicit, Phase.generate])
 @given(
     st.lists(
         st.tuples(
@@ -317,7 +317,7 @@ def test_a_mistyped_date_makes_neither_thousands_of_months_nor_a_failure(ledger:
     assert str(one(rows, month=day("2026-03-01"))["ar_begin"]) == "100.00"
 
 
-@settings(max_examples=10, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=10, phases=[Phase.explicit, Phase.generate])
 @given(
     st.lists(
         st.tuples(

@@ -203,7 +203,7 @@ def test_an_agreement_that_cannot_be_read_ends_the_one_before_it() -> None:
     assert {(row["version"], row["in_force_from"], row["in_force_to"]) for row in rows} == {(1, None, date(2025, 12, 31))}
 
 
-@settings(max_examples=10, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=10, phases=[Phase.explicit, Phase.generate])
 @given(
     st.lists(
         st.tuples(

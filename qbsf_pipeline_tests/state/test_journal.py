@@ -267,7 +267,7 @@ _steps = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_steps)
 def test_whatever_happens_a_written_entry_never_changes_and_every_planned_write_has_one(state, steps):
     run = next(_runs)

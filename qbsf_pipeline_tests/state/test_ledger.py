@@ -342,7 +342,7 @@ _STEPS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=_STEPS)
 def test_whatever_happens_a_key_is_finished_at_most_once(tmp_path_factory, ready_home, steps):
     home = tmp_path_factory.mktemp("state") / "home"

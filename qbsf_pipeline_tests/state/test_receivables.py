@@ -83,7 +83,7 @@ def test_two_thousand_crossings_are_recorded_and_told(state):
     assert state.crossings.unannounced() == []
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(st.tuples(st.text(max_size=3), st.sampled_from([30, 60, 90])), max_size=5), max_size=6))
 def test_each_invoice_and_threshold_is_new_exactly_once_over_any_days(state, days):
     prefix = uuid.uuid4().hex

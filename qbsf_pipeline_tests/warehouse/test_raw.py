@@ -278,7 +278,7 @@ def test_rows_that_a_write_returned_take_the_place_of_older_ones_and_move_no_wat
     assert counts(write(warehouse, pull(row("3", total=2)))) == (0, 0, 1, 0)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.tuples(st.booleans(), st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 3), max_size=6)), max_size=5))
 def test_after_any_sequence_of_pulls_the_live_rows_are_what_the_source_told(pulls: list[tuple[bool, dict[str, int]]]) -> None:
     generous = rules(1000, 1.0)

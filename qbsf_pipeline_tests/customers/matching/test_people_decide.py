@@ -363,7 +363,7 @@ _METHODS = st.sampled_from(["person", "name_and_evidence", "stored_id"])
 _PAIRS = st.lists(st.tuples(st.sampled_from([ACCOUNT, OTHER]), st.sampled_from(["101", "102", "103"]), _METHODS), max_size=4)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.tuples(_IDS, _IDS),
     _PAIRS,

@@ -227,7 +227,7 @@ _EMAILS = st.sampled_from([None, "ap@acme.example", "AP@Acme.example", "ap@beta.
 _IDS = st.sampled_from([None, "101", "102", "999"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.tuples(_NAMES, _EMAILS, _IDS), max_size=5),
     st.lists(st.tuples(_NAMES, _EMAILS, st.booleans()), max_size=4),

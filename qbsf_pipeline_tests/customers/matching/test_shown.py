@@ -190,7 +190,7 @@ def test_what_records_say_is_text_on_the_page_and_never_a_tag() -> None:
     assert not {name for name, _ in page.attributes} & {"src", "onerror", "onclick"}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.text(max_size=300))
 def test_any_text_makes_the_same_page(value: str) -> None:
     made = review_page([hostile(value or "x")], LINKS_OF_THE_PAGE, NOW)

@@ -244,7 +244,7 @@ def test_an_amendment_that_does_not_fit_is_refused_with_its_line(line, currency,
     assert [reason.code for reason in found] == [code]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     first=deal_terms(),
     first_lines=sold_lines(),
@@ -296,7 +296,7 @@ def test_whatever_changes_billed_periods_stay_and_the_schedule_comes_to_the_deal
         assert amend(after, billed, deal, TODAY).kind == "none"
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     terms=deal_terms(),
     lines=sold_lines(),

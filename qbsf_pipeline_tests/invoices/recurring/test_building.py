@@ -269,7 +269,7 @@ def test_the_schedule_is_told_in_a_sentence():
     assert single_invoice(TERMS, [sold()], date(2026, 2, 1)).summary == "1,200.00 USD in 1 invoice on 2026-02-01."
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     terms=deal_terms(),
     lines=sold_lines(),
@@ -299,7 +299,7 @@ def test_every_deal_is_billed_to_the_cent_without_gaps_and_in_order(terms, lines
     assert billing_schedule(terms, list(lines), {}, changed).schedule == made
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows=st.lists(st.tuples(days, st.decimals("0.01", "9999", places=4)), min_size=1, max_size=30), more=sold_lines())
 def test_every_revenue_schedule_is_billed_to_the_cent(rows, more):
     total = sum(amount for _, amount in rows)

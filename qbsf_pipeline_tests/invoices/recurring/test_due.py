@@ -87,7 +87,7 @@ def test_the_key_of_a_period_is_that_of_the_deal_and_its_number():
     assert period_key("quickbooks:9130:invoice:006A:1", 3) == "quickbooks:9130:invoice:006A:1:period-3"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     start=st.dates(date(2025, 1, 1), date(2026, 12, 1)),
     catch_up=st.sampled_from(["all", "one_per_day", "ask"]),

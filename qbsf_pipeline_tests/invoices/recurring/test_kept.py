@@ -17,7 +17,7 @@ from qbsf_pipeline_tests.invoices.recurring.deals import deal_terms, rules, sche
 YEAR = schedule()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(terms=deal_terms(), lines=sold_lines())
 def test_a_schedule_is_read_as_it_was_written(terms, lines):
     made = scheduling(*lines, terms=terms).schedule

@@ -23,7 +23,7 @@ EVENTS = st.tuples(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     events=st.dictionaries(st.integers(1, 500), EVENTS, max_size=6),
     asleep=st.sets(st.integers(0, 500), max_size=200),

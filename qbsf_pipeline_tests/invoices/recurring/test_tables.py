@@ -119,7 +119,7 @@ def test_fees_are_no_recurring_revenue():
     assert frame.filter(~frame["recurring"])["monthly_amount"].to_list() == [None]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(terms=deal_terms(), lines=sold_lines())
 def test_lines_add_up_to_their_periods(terms, lines):
     made = scheduling(*lines, terms=terms).schedule

@@ -270,7 +270,7 @@ _STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(steps=_STEPS, auto=st.booleans())
 def test_whatever_happens_the_books_agree_with_themselves(steps: list[tuple], auto: bool) -> None:
     store = Store(None)
