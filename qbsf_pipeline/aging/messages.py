@@ -75,7 +75,7 @@ def crossed_invoices(crossings: pl.DataFrame, invoices: pl.DataFrame, invoice_li
             number=row["doc_number"],
             customer=row["customer_name"] or row["account_name"] or "a customer without a name",
             contact=row["contact"],
-            deal=row["deal"] or row["opportunity_id"] or "no deal",
+            deal=row["deal"] or (f"the deleted deal {row['opportunity_id']}" if row["opportunity_id"] else "no deal"),
             days_past_due=row["days_past_due"],
             due_date=row["due_date"],
             open=row["open"],
@@ -85,7 +85,7 @@ def crossed_invoices(crossings: pl.DataFrame, invoices: pl.DataFrame, invoice_li
             owner_email=row["owner_email"],
             owner_state=row["owner_state"],
             invoice_link=invoice_link.replace("{id}", row["invoice_id"]),
-            deal_link=deal_link.replace("{id}", row["opportunity_id"]) if row["opportunity_id"] else None,
+            deal_link=deal_link.replace("{id}", row["opportunity_id"]) if row["opportunity_id"] and row["deal"] else None,
         )
         for row in told.iter_rows(named=True)
     ]

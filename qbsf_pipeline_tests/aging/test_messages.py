@@ -162,6 +162,12 @@ def test_what_is_told_is_what_the_plan_found() -> None:
     assert addresses([], "Boss@house.example") == ()
 
 
+def test_the_deal_of_an_invoice_that_was_deleted_is_called_so_and_linked_to_nothing() -> None:
+    plan = Receivables([invoice(1, 65)], deals=[deal(is_deleted=True)]).plan()
+    (one,) = crossed_invoices(plan.crossings, plan.invoices, LINK, DEAL_LINK)
+    assert (one.deal, one.deal_link) == (f"the deleted deal {record_id('006')}", None)
+
+
 def test_what_was_settled_before_it_was_told_is_not_told() -> None:
     plan = Receivables([invoice(1, 65, open=Decimal(0), status="Paid"), invoice(2, 65)]).plan()
     waiting = pl.DataFrame({"invoice_id": ["301", "302", "302"], "threshold": [60, 30, 60]})
