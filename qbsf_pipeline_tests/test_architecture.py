@@ -21,7 +21,7 @@ PURE_MODULES = {
     "invoices": (
         "account_write_backs amendments bill_to billed_periods company contract_deals deal_rows details history inputs "
         "items judging keys known lines messages new_records payloads period_bills rows schedule_lines schedule_messages "
-        "schedule_refusals schedule_tables scheduled schedules sound_deals tables terms validation"
+        "schedule_questions schedule_refusals schedule_tables scheduled schedules sound_deals tables terms validation"
     ),
     "payments": "changes documents fingerprints inputs keys messages settling stages tables telling",
     "receivables": "applications deals identities owed status tables",

@@ -18,7 +18,7 @@ from qbsf_pipeline.invoices.billed_periods import Billed, BilledPeriods
 from qbsf_pipeline.invoices.history import BillingHistory
 from qbsf_pipeline.invoices.line_sources.sold import SoldLines
 from qbsf_pipeline.invoices.recurring import kept, markers
-from qbsf_pipeline.invoices.recurring.amending import Proposal, Stop, amend, stop
+from qbsf_pipeline.invoices.recurring.amending import Stop, amend, stop
 from qbsf_pipeline.invoices.recurring.building import billing_schedule, own_difference, single_invoice
 from qbsf_pipeline.invoices.recurring.due import DuePeriods, due_periods
 from qbsf_pipeline.invoices.recurring.handing_over import HandedOver, hand_over, template_ends
@@ -27,9 +27,10 @@ from qbsf_pipeline.invoices.recurring.revenue_schedules import RevenueRow
 from qbsf_pipeline.invoices.recurring.schedule import BillingSchedule, sum_of
 from qbsf_pipeline.invoices.recurring.template_invoices import MadeByTemplates
 from qbsf_pipeline.invoices.recurring.terms import DealTerms
+from qbsf_pipeline.invoices.schedule_questions import change_question, content_of, missed_question, with_amendments
 from qbsf_pipeline.invoices.scheduled import Agreement, InSchedule, Question, Scheduled, digest_of, plan_id_of, question_key
 from qbsf_pipeline.invoices.validation import Reason
-from qbsf_pipeline.money import format_amount, to_json
+from qbsf_pipeline.money import format_amount
 from qbsf_pipeline.settings import Rules
 from qbsf_pipeline.state.billing_schedules import BY_RULES, AgreedSchedule
 
@@ -196,7 +197,7 @@ class Schedules:
             agreed = replace(
                 newest, version=newest.version + 1, schedule=kept.written(proposal.schedule), sentence=proposal.sentence
             )
-            question = _asked(agreed, newest.version, before, proposal, proposal.schedule)
+            question = change_question(agreed, newest.version, before, proposal, proposal.schedule)
         handed = self._handed(deal, before, billed, refused=_ON_HOLD, settled=False)
         due = due_periods(before, {**dict.fromkeys(handed.handed), **billed.days}, self._today, self._rules, newest.missed)
         everything = frozenset(one.number for one in before.periods)
@@ -297,7 +298,7 @@ class Schedules:
             amount = format_amount(sum_of(one.amount for one in due_now), wanted.currency).strip()
             sentence = f"{sentence} {amount} of it is due now."
         agreed = replace(agreed, missed=tuple(sorted(one.number for one in due_now)), sentence=sentence)
-        key = question_key(agreed, f"0:{digest_of(repr((wanted.source, _content(wanted))))}")
+        key = question_key(agreed, f"0:{digest_of(repr((wanted.source, content_of(wanted))))}")
         question = Question(key, agreed, sentence, wanted.total, wanted.currency)
         rejected = self._decisions.get(plan_id_of(key)) == "rejected"
         rows = self._billed.rows(deal, wanted, Billed({}, {}, ()), due, [agreed], None)
@@ -347,7 +348,7 @@ class Schedules:
         settled = question is None or self._decisions.get(plan_id_of(question.key)) == "rejected"
         handed = self._handed(deal, schedule, billed, settled=settled)
         due = due_periods(schedule, {**dict.fromkeys(handed.handed), **billed.days}, self._today, self._rules, newest.missed)
-        question = question or (self._missed(newest, schedule, due) if not handed.waits else None)
+        question = question or (missed_question(newest, schedule, due) if not handed.waits else None)
         late = self._awaited(due, billed)
         rows = self._billed.rows(deal, schedule, billed, due, versions, None)
         rows = _held(rows, held, "A change of the deal waits for a person.")
@@ -472,8 +473,8 @@ class Schedules:
                 agreement, schedule = Agreement(replace(agreed, agreed_by=BY_RULES), deal), proposal.schedule
                 newest = agreement.agreed
             else:
-                agreed = replace(agreed, sentence=_with_amendments(proposal.sentence, before, laid))
-                question = _asked(agreed, newest.version, before, proposal, wanted, wanted.account_id if moved else "")
+                agreed = replace(agreed, sentence=with_amendments(proposal.sentence, before, laid))
+                question = change_question(agreed, newest.version, before, proposal, wanted, wanted.account_id if moved else "")
                 rejected = self._decisions.get(plan_id_of(question.key)) == "rejected"
                 if rejected and moved:
                     laid_before = _agreed_in(before)
@@ -501,71 +502,6 @@ class Schedules:
             return ""
         name = self._account_name(account_id) or account_id or "none"
         return f"The deal moved to the account “{name}”; “{newest['customer_name'] or newest['customer_id']}” was billed before."
-
-    def _missed(self, newest: AgreedSchedule, schedule: BillingSchedule, due: DuePeriods) -> Question | None:
-        if not due.ask:
-            return None
-        numbers = tuple(sorted({*newest.missed, *(one.number for one in due.ask)}))
-        count = "1 missed period" if len(due.ask) == 1 else f"{len(due.ask)} missed periods"
-        amount = sum_of(one.amount for one in due.ask)
-        first, last = min(one.due_on for one in due.ask), max(one.due_on for one in due.ask)
-        days = f"on {first}" if first == last else f"from {first} to {last}"
-        sentence = f"{count} {days} over {format_amount(amount, schedule.currency).strip()} would be billed."
-        agreed = replace(newest, version=newest.version + 1, missed=numbers, sentence=sentence)
-        return Question(
-            question_key(agreed, f"{newest.version}:missed-{digest_of(to_json(numbers))}"),
-            agreed,
-            sentence,
-            amount,
-            schedule.currency,
-        )
-
-
-def _asked(
-    agreed: AgreedSchedule,
-    version: int,
-    before: BillingSchedule,
-    proposal: Proposal,
-    wanted: BillingSchedule,
-    moved_to: str = "",
-) -> Question:
-    """A change as a question: the same one as long as the deal asks for the same, whatever is billed meanwhile, so that what a
-    person rejected stays rejected.
-
-    Args:
-        wanted: what the deal asks for.
-        moved_to: the account of another customer that is billed from now on; empty for none.
-    """
-    content = (wanted.status, wanted.currency, _content(wanted), moved_to)
-    return Question(
-        key=question_key(agreed, f"{version}:{digest_of(repr(content))}"),
-        agreed=agreed,
-        sentence=agreed.sentence,
-        amount=sum_of([proposal.schedule.total, -before.total]),
-        currency=before.currency,
-    )
-
-
-def _with_amendments(sentence: str, before: BillingSchedule, laid: LaidOver) -> str:
-    """The sentence of a change, with the amendments that it comes from."""
-    if laid.words:
-        return f"With the amendments of its contract, {', '.join(laid.words)}: {sentence}"
-    if before.amendments:
-        return f"Without amendments of its contract, which are not won any more or billed otherwise: {sentence}"
-    return sentence
-
-
-def _content(schedule: BillingSchedule) -> list[tuple[object, ...]]:
-    """What is asked of a schedule. A difference falls due on the day of the answer, so its day is no part of what is asked."""
-    return [
-        (
-            one.kind,
-            one.span,
-            one.due_on if one.kind != "difference" else None,
-            sorted(repr(line.content) for line in one.lines),
-        )
-        for one in schedule.periods
-    ]
 
 
 def _agreed_in(schedule: BillingSchedule) -> dict[str, InSchedule]:
