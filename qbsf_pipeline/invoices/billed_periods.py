@@ -93,6 +93,22 @@ class BilledPeriods:
         seen = self._history.linked_by(opportunity_id, PERSON)
         return tuple(one for one in invoice_ids if one not in seen and (self._history.invoice(one) or {}).get("status") == "live")
 
+    def gaps(self, schedule: BillingSchedule, billed: Billed) -> frozenset[int]:
+        """Periods that nothing remembers, of a deal whose memory was lost: the ledger does not know the invoices of later ones.
+
+        Such a period may have an invoice whose note was edited, or one that a person deleted.
+        """
+        remembered = self._history.periods(schedule.opportunity_id)
+        forgotten = {number for number in billed.invoices if number not in remembered and number not in billed.by_template}
+        # The day of a difference is that of its answer, and tells nothing of what was billed before.
+        regular = [one for one in schedule.periods if one.kind != "difference"]
+        days = [one.due_on for one in regular if one.number in forgotten]
+        return frozenset(
+            one.number
+            for one in regular
+            if days and one.due_on <= max(days) and one.number not in billed.invoices and one.number not in remembered
+        )
+
     def done(self, opportunity_id: str) -> frozenset[int]:
         """Numbers of the periods that the ledger knows to be billed."""
         return frozenset(number for number, line in self._history.periods(opportunity_id).items() if line.status == "done")

@@ -66,7 +66,7 @@ class Judge:
         findings.refuse(validation.close_date_missing(deal["close_date"]))
         txn_date = deal["close_date"] if rules.invoices.invoice_date == "close_date" else self._known.parameters.as_of
         txn_date = bill.txn_date if bill is not None else txn_date
-        findings.refuse(validation.books_closed(txn_date, company.book_close_date))
+        findings.refuse(validation.books_closed(txn_date, company.book_close_date, of_period=bill is not None))
         currency = self._currency(deal, customer, account, findings)
         lines, amount = self._amounts(deal, sold, currency, findings)
         if bill is not None:

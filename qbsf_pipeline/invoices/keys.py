@@ -8,18 +8,22 @@ from typing import Any
 
 from qbsf_pipeline.invoices.history import BillingHistory
 from qbsf_pipeline.invoices.inputs import PlanParameters
+from qbsf_pipeline.invoices.recurring.schedule import period_of
 from qbsf_pipeline.money import parse_json, to_json
+from qbsf_pipeline.settings import Rules
 
 
 class Keys:
     """Keys of one company and org, as the ledger has them."""
 
-    def __init__(self, history: BillingHistory, matches: Mapping[str, Mapping[str, Any]], parameters: PlanParameters) -> None:
+    def __init__(
+        self, history: BillingHistory, matches: Mapping[str, Mapping[str, Any]], parameters: PlanParameters, rules: Rules
+    ) -> None:
         """
         Args:
             matches: rows of :data:`customers.matching.plan.MATCHES` by account: rejected.
         """
-        self._history, self._matches, self._parameters = history, matches, parameters
+        self._history, self._matches, self._parameters, self._rules = history, matches, parameters, rules
 
     def customer(self, account_id: str) -> str:
         """The key of the account's customer. Where a person said that the account is not the one that was created for it,
@@ -68,9 +72,16 @@ class Keys:
         return _canonical(body, account_id, created, self._history.created_items)
 
     def plan_id(self, rows: Sequence[Mapping[str, Any]], account_id: str | None) -> str:
-        """What a person approves: a hash over keys and bodies of these rows."""
-        content = [[row["key"], self.canonical(row["body"], account_id)] for row in rows]
+        """What a person approves: a hash over keys and bodies of these rows. A date that is always today's is no part of it: the
+        same is asked tomorrow, and an approval outlives midnight."""
+        content = [[row["key"], self._lasting(row, self.canonical(row["body"], account_id))] for row in rows]
         return f"P-{digest(to_json(content, sort_keys=True))[:10]}"
+
+    def _lasting(self, row: Mapping[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+        of_period = period_of(row["key"]) is not None
+        by_rule = self._rules.recurring.invoice_date if of_period else self._rules.invoices.invoice_date
+        moves = row["operation"] == "create_credit_memo" or (row["operation"] == "create_invoice" and by_rule == "today")
+        return {name: value for name, value in body.items() if not (moves and name in ("TxnDate", "DueDate"))}
 
 
 def customer_reference(account_id: str) -> str:

@@ -73,7 +73,7 @@ def known(inputs: InvoiceInputs, rules: Rules, parameters: PlanParameters) -> Kn
         parameters=parameters,
         company=Company(inputs, rules),
         history=history,
-        keys=Keys(history, matches, parameters),
+        keys=Keys(history, matches, parameters, rules),
         made=MadeByTemplates(inputs.templates, inputs.template_invoices, history.linked_deals, rules.recurring.template_days),
         accounts={row["id"]: row for row in inputs.account.drop("record", strict=False).iter_rows(named=True)},
         matches=matches,

@@ -301,8 +301,10 @@ class _Desk:
         detail = f"{', '.join(details)}. {scheduled.outlook}" if details else scheduled.outlook
         dead = next((text for one in sound if (text := self._dead(one)) is not None), None)
         statuses = {line.status if (line := self._known.history.ledger(one.key)) is not None else None for one in sound}
+        back = [_taken_back(row) for row in scheduled.taken_back]
+        taken_back = [schedule_refusals.period_taken_back(back)] if back else []
+        self._put_refusals(deal, [*reasons, *taken_back])
         if reasons:
-            self._put_refusals(deal, reasons)
             waits = all(reason.code == validation.CUSTOMER_IN_REVIEW for reason in reasons)
             self._put_deal(deal, "waiting" if waits else "refused", " ".join(reason.text for reason in reasons))
         elif dead is not None:
@@ -397,3 +399,9 @@ class _Desk:
             "amount": deal["amount"],
             "currency": self._known.company.currency_of(deal),
         }
+
+
+def _taken_back(row: Mapping[str, Any]) -> str:
+    """A period whose invoice was voided or deleted, for a sentence."""
+    number = row["invoice_number"] or f"id {row['invoice_id']}"
+    return f"{number} of {row['due_on']} over {format_amount(row['amount'], row['currency']).strip()}"

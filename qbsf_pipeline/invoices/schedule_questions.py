@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from qbsf_pipeline.invoices.amendments import LaidOver
@@ -60,8 +61,14 @@ def content_of(schedule: BillingSchedule) -> list[tuple[object, ...]]:
     ]
 
 
-def missed_question(newest: AgreedSchedule, schedule: BillingSchedule, due: DuePeriods) -> Question | None:
-    """Missed periods that a person has to say yes to (rules: ``recurring.catch_up``); ``None`` without any."""
+def missed_question(
+    newest: AgreedSchedule, schedule: BillingSchedule, due: DuePeriods, gaps: Collection[int] = ()
+) -> Question | None:
+    """Missed periods that a person has to say yes to (rules: ``recurring.catch_up``); ``None`` without any.
+
+    Args:
+        gaps: those of them that nothing remembers, while later ones were billed.
+    """
     if not due.ask:
         return None
     numbers = tuple(sorted({*newest.missed, *(one.number for one in due.ask)}))
@@ -70,6 +77,8 @@ def missed_question(newest: AgreedSchedule, schedule: BillingSchedule, due: DueP
     first, last = min(one.due_on for one in due.ask), max(one.due_on for one in due.ask)
     days = f"on {first}" if first == last else f"from {first} to {last}"
     sentence = f"{count} {days} over {format_amount(amount, schedule.currency).strip()} would be billed."
+    if gaps:
+        sentence += " The memory of the deal was lost and later periods were billed: look for their invoices in QuickBooks first."
     agreed = replace(newest, version=newest.version + 1, missed=numbers, sentence=sentence)
     return Question(
         question_key(agreed, f"{newest.version}:missed-{digest_of(to_json(numbers))}"),

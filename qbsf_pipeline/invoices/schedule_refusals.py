@@ -82,6 +82,22 @@ def first_bill_rejected() -> Reason:
     )
 
 
+def period_taken_back(periods: Sequence[str]) -> Reason:
+    """Invoices of periods were voided or deleted. It stands against nothing else of the deal: the others are billed.
+
+    Args:
+        periods: each with its invoice, day and amount.
+    """
+    several = len(periods) > 1
+    return Reason(
+        "period_taken_back",
+        f"{'Invoices of periods were' if several else 'The invoice of a period was'} voided or deleted in QuickBooks, and "
+        f"{'they are' if several else 'it is'} not billed again: {', '.join(periods)}.",
+        "Bill what is still owed by hand in QuickBooks and link it (qbsf review link-invoice), or dismiss this "
+        "(qbsf failures dismiss).",
+    )
+
+
 def move_rejected(moved: str) -> Reason:
     """A person said no to billing another customer than before.
 

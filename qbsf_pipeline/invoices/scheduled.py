@@ -92,6 +92,11 @@ class Scheduled:
         return max(billed, key=lambda one: (one.due_on, one.number)).number if billed else None
 
     @property
+    def taken_back(self) -> tuple[Mapping[str, Any], ...]:
+        """Rows of periods whose invoice was voided or deleted in QuickBooks."""
+        return tuple(row for row in self.rows if row["status"] == "voided")
+
+    @property
     def is_billed(self) -> bool:
         """Whether nothing of it is left to be billed."""
         return self.schedule is not None and all(one.number in self.placed or one.amount <= 0 for one in self.schedule.periods)

@@ -347,8 +347,8 @@ class Schedules:
         """
         settled = question is None or self._decisions.get(plan_id_of(question.key)) == "rejected"
         handed = self._handed(deal, schedule, billed, settled=settled)
-        due = due_periods(schedule, {**dict.fromkeys(handed.handed), **billed.days}, self._today, self._rules, newest.missed)
-        question = question or (missed_question(newest, schedule, due) if not handed.waits else None)
+        due, gaps = self._due(schedule, billed, handed.handed, newest.missed)
+        question = question or (missed_question(newest, schedule, due, gaps) if not handed.waits else None)
         late = self._awaited(due, billed)
         rows = self._billed.rows(deal, schedule, billed, due, versions, None)
         rows = _held(rows, held, "A change of the deal waits for a person.")
@@ -367,6 +367,23 @@ class Schedules:
             templates=handed,
             by_template=billed.by_template,
         )
+
+    def _due(
+        self, schedule: BillingSchedule, billed: Billed, handed: Collection[int], approved: Collection[int]
+    ) -> tuple[DuePeriods, frozenset[int]]:
+        """What has fallen due, and the periods in it that a person is asked about because nothing remembers them.
+
+        Args:
+            handed: periods that a template bills.
+            approved: periods that a person said are to be billed.
+        """
+        due = due_periods(schedule, {**dict.fromkeys(handed), **billed.days}, self._today, self._rules, approved)
+        gaps = self._billed.gaps(schedule, billed) - {*approved, *handed}
+        asked = tuple(one.period for one in due.bill if one.period.number in gaps)
+        if not asked:
+            return due, frozenset()
+        bill = tuple(one for one in due.bill if one.period.number not in gaps)
+        return replace(due, bill=bill, ask=(*due.ask, *asked)), frozenset(one.number for one in asked)
 
     def _handed(
         self, deal: Mapping[str, Any], schedule: BillingSchedule, billed: Billed, *, refused: str = "", settled: bool = True

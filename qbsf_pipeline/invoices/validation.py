@@ -221,14 +221,20 @@ def close_date_missing(close_date: date | None) -> Reason | None:
     return Reason("close_date_missing", "The deal has no close date.", "Fill the close date on the opportunity.")
 
 
-def books_closed(invoice_date: date | None, book_close_date: date | None) -> Reason | None:
-    """QuickBooks takes nothing dated on or before the closing date of the books (6200)."""
+def books_closed(invoice_date: date | None, book_close_date: date | None, *, of_period: bool = False) -> Reason | None:
+    """QuickBooks takes nothing dated on or before the closing date of the books (6200).
+
+    Args:
+        of_period: whether the date is the day of a billing period.
+    """
     if invoice_date is None or book_close_date is None or invoice_date > book_close_date:
         return None
     return Reason(
         "books_closed",
         f"The invoice would be dated {invoice_date}, and the books are closed up to {book_close_date}.",
-        "Move the closing date in QuickBooks or the close date of the deal, or set invoices.invoice_date to today.",
+        "Move the closing date in QuickBooks, or set recurring.invoice_date to today."
+        if of_period
+        else "Move the closing date in QuickBooks or the close date of the deal, or set invoices.invoice_date to today.",
     )
 
 

@@ -7,6 +7,7 @@ The first of these that tells a deal counts:
                       a marker that was copied with its invoice
 ``marker``            the note of the invoice names the deal, and Salesforce has it
 ``template``          a recurring template of QuickBooks made it for the deal, as the invoice flow recognised it
+``ledger``            qbsf made it for the deal, whatever became of its note
 ``written_id``        exactly one deal holds the invoice's id
 ``written_number``    by rule: exactly one deal that holds no id holds the number, exactly one invoice has it, its note
                       names no deal, and it is of a customer that the deal's account is linked to, or of one below that,

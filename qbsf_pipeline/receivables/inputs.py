@@ -83,15 +83,20 @@ def read_inputs(
 
 
 def links_of(state: State) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Invoices that a person linked to deals, or a recurring template made for them (:data:`.tables.INVOICE_LINKS`), and
-    customers linked to accounts (:data:`.tables.CUSTOMER_LINKS`), both oldest first."""
+    """Invoices that a person linked to deals, a recurring template made for them, or qbsf made by its ledger
+    (:data:`.tables.INVOICE_LINKS`), and customers linked to accounts (:data:`.tables.CUSTOMER_LINKS`), both oldest first."""
     invoices = [
         (link.opportunity_id, link.invoice_id, link.method)
         for link in state.links.all_invoices()
         if link.method in (PERSON, TEMPLATE)
     ]
+    made = [
+        (entry["opportunity_id"], entry["result_id"], "ledger")
+        for entry in state.ledger.billings()
+        if entry["status"] == "done" and entry["opportunity_id"] and entry["result_id"]
+    ]
     customers = [(link.account_id, link.customer_id) for link in state.links.all_customers()]
     return (
-        pl.DataFrame(invoices, schema=INVOICE_LINKS, orient="row"),
+        pl.DataFrame([*invoices, *made], schema=INVOICE_LINKS, orient="row"),
         pl.DataFrame(customers, schema=CUSTOMER_LINKS, orient="row"),
     )

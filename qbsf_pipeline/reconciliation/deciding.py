@@ -391,7 +391,7 @@ def _acts(rules: ReconciliationRules, as_of: date) -> pl.Expr:
         .then(nobody)
         .when((in_class == c.DEAL_REOPENED) & (pl.col("billed") == 0) & pl.col("other_currency").is_null())
         .then(nobody)
-        .when((in_class == c.PARTLY_INVOICED) & overdue)
+        .when((in_class == c.PARTLY_INVOICED) & (overdue | pl.col("refusals").is_not_null()))
         .then(finance)
         .when((in_class == c.CREDITED) & (cause == "applied_to_nothing"))
         .then(finance)

@@ -12,6 +12,7 @@ import polars as pl
 from qbsf_pipeline.customers.matching.plan import MATCHES
 from qbsf_pipeline.flows.plans import company_zone
 from qbsf_pipeline.invoices import tables as invoices
+from qbsf_pipeline.invoices.recurring.tables import BILLING_SCHEDULES
 from qbsf_pipeline.quickbooks import objects as quickbooks
 from qbsf_pipeline.receivables import tables as receivables
 from qbsf_pipeline.reconciliation import inputs
@@ -21,7 +22,7 @@ from qbsf_pipeline.reporting.versions import last_known_invoices
 from qbsf_pipeline.salesforce import objects as salesforce
 from qbsf_pipeline.state.database import State
 from qbsf_pipeline.warehouse.connection import ensure_table, frame_of, read_table
-from qbsf_pipeline.warehouse.tables import AMOUNT, TIMESTAMP, TableSchema
+from qbsf_pipeline.warehouse.tables import AMOUNT, RATE, TIMESTAMP, TableSchema
 
 #: The tables that are read: what the assets of month end depend on.
 SOURCES: tuple[TableSchema, ...] = (
@@ -42,6 +43,7 @@ SOURCES: tuple[TableSchema, ...] = (
     receivables.INVOICES,
     receivables.CONTESTED,
     MATCHES,
+    BILLING_SCHEDULES,
     invoices.DEALS,
     invoices.REFUSALS,
 )
@@ -103,6 +105,7 @@ def read_inputs(
     """
     # An older version may have made it, without the columns of amendments.
     ensure_table(connection, invoices.DEALS)
+    ensure_table(connection, BILLING_SCHEDULES)
     deals, invoiced = _deals(connection, zone), _invoices(connection, zone)
     differing, their_invoices = with_a_difference(deals, invoiced)
     accounts = read_table(connection, salesforce.ACCOUNT, ["id", "name"]).rename({"id": "account_id", "name": "account"})
@@ -142,8 +145,23 @@ def _deals(connection: duckdb.DuckDBPyConnection, zone: ZoneInfo) -> pl.DataFram
     days = {"created_on": "created_at", "modified_on": "source_modified_at"}
     columns = [named.get(name) or days.get(name) or name for name in inputs.DEALS]
     pulled = read_table(connection, salesforce.OPPORTUNITY, columns)
-    return pulled.select(
+    deals = pulled.select(
         _day(days[name], zone).alias(name) if name in days else pl.col(named.get(name, name)).alias(name) for name in inputs.DEALS
+    )
+    # How often a deal is billed is what its schedule says, whatever that was made from: lines, a quote or the deal.
+    periods = read_table(connection, BILLING_SCHEDULES, ["opportunity_id", "kind", "status"]).filter(
+        (pl.col("kind") == "period") & (pl.col("status") != "ended")
+    )
+    counted = periods.group_by("opportunity_id").agg(pl.len().cast(RATE).alias("scheduled"))
+    return (
+        deals.join(counted, on="opportunity_id", how="left", maintain_order="left")
+        .with_columns(
+            billing_frequency=pl.when(pl.col("scheduled").is_not_null())
+            .then(pl.lit("by schedule"))
+            .otherwise("billing_frequency"),
+            billing_periods=pl.coalesce("scheduled", "billing_periods"),
+        )
+        .select(list(inputs.DEALS))
     )
 
 

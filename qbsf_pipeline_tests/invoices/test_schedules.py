@@ -171,6 +171,21 @@ def test_without_memory_invoices_are_known_by_their_notes_and_the_deal_is_told_o
     assert life.day(date(2027, 1, 10)) == ["Deal 1 (period 3 of 12): 83.33"]
 
 
+def test_without_memory_a_period_that_nothing_remembers_is_asked_about_where_later_ones_were_billed():
+    life = Life(world())
+    for day in (date(2026, 11, 20), date(2026, 12, 10), date(2027, 1, 10)):
+        life.day(day)
+    life.world.ledger, life.world.agreed = [], []
+    life.world.invoices[1] |= {"private_note": "Paid by card", "opportunity_id": None}
+    assert life.day(date(2027, 1, 20)) == []
+    for _ in range(2):
+        assert life.day(date(2027, 1, 21)) == []
+        assert operations(life.last) == ["change_schedule"]
+    assert "look for their invoices in QuickBooks first" in life.answer(date(2027, 1, 21), "approved")
+    assert life.day(date(2027, 1, 22)) == ["Deal 1 (period 2 of 12): 83.33"]
+    assert life.day(date(2027, 1, 23)) == []
+
+
 def test_without_memory_a_changed_deal_waits():
     life = Life(world())
     life.day(date(2026, 11, 20))
@@ -258,6 +273,11 @@ def test_a_voided_period_is_not_billed_again():
     plan = life.plan(date(2026, 11, 21))
     assert operations(plan) == []
     assert status_of(plan)[0] == "voided"
+    told = plan.refusals.row(0, named=True)
+    assert told["code"] == "period_taken_back"
+    assert "it is not billed again: 1001 of 2026-11-10 over 83.37 USD." in told["reason"]
+    assert outcomes(plan) == {"Deal 1": "scheduled"}
+    assert life.day(date(2026, 12, 10)) == ["Deal 1 (period 2 of 12): 83.33"]
 
 
 # Changes
@@ -364,6 +384,14 @@ def credited() -> Life:
     assert "73.37 USD is to be credited" in life.answer(date(2026, 12, 20), "approved")
     assert life.day(date(2026, 12, 20)) == ["Deal 1 (period 2 of 12): 10.00"]
     return life
+
+
+def test_what_is_told_of_a_credit_memo_can_be_approved_on_any_later_day() -> None:
+    life = credited()
+    plans = [life.plan(day).writes.row(0, named=True) for day in (date(2026, 12, 20), date(2027, 1, 3))]
+    assert {row["operation"] for row in plans} == {"create_credit_memo"}
+    assert len({row["plan_id"] for row in plans}) == 1
+    assert len({row["payload"] for row in plans}) == 2
 
 
 def test_a_smaller_deal_proposes_a_credit_memo_that_waits_for_a_person() -> None:

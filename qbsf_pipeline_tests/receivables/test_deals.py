@@ -85,6 +85,12 @@ CASES: list[tuple[str, list[dict[str, Any]], dict[str, Any], dict[str, tuple[str
         {"7": (A, "template")},
     ),
     (
+        "an invoice that qbsf made for the deal, and whose note was edited since",
+        [invoice(7, "1")],
+        {"deals": [deal(), deal(B, "7")], "invoice_links": [(A, "7", "ledger")]},
+        {"7": (A, "ledger")},
+    ),
+    (
         "a person's link before that",
         [invoice(7, "1")],
         {"deals": [deal(), deal(B)], "invoice_links": [(B, "7", "person"), (A, "7", "template")]},
