@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +18,7 @@ from qbsf_pipeline.cli.options import AsOf, Flows, Full, Json, day
 from qbsf_pipeline.cli.output import complain, print_json, progress_shown, say, table
 from qbsf_pipeline.cli.services import services_for
 from qbsf_pipeline.customers.fields import LABELS
-from qbsf_pipeline.errors import SYSTEM_NAMES
+from qbsf_pipeline.errors import SYSTEM_NAMES, ConfigurationError
 from qbsf_pipeline.flows.approval import ALWAYS_ASKED
 from qbsf_pipeline.flows.time_zone import known_zone
 from qbsf_pipeline.invoices.recurring.known_templates import OPERATIONS as TEMPLATES
@@ -34,6 +34,8 @@ from qbsf_pipeline.state.database import State
 from qbsf_pipeline.warehouse.connection import Warehouse, read_table
 
 INVOICES = "invoices"
+#: The zone in which a day begins first.
+_FIRST_TO_WAKE = timezone(timedelta(hours=14))
 _EVENT_COLUMNS = ("opportunity_id", "deal", "kind", "amount", "balance", "currency", "numbers", "happened_on", "status", "reason")
 #: What payments and ageing write, by the name that the report gives it.
 _WRITTEN = {
@@ -109,7 +111,11 @@ def sync(flow: Flows = None, as_of: AsOf = None, full: Full = False, json: Json 
     Exit 0: nothing is left to do or to fix. Exit 3: some records are blocked or failed. Exit 1: the pass itself failed.
     """
     today = day(as_of, "--as-of")
-    with services_for(load_settings()) as settings:
+    configured = load_settings()
+    # It is tomorrow somewhere already; later than that, periods would be billed and mailed before their day.
+    if today is not None and configured.mode in (Mode.APPROVE, Mode.LIVE) and today > datetime.now(_FIRST_TO_WAKE).date():
+        raise ConfigurationError([f"--as-of: {today} is still to come, and what falls due until then would be billed now"])
+    with services_for(configured) as settings:
         report = run_and_report(settings, full=full, as_of=today, quiet=json, only=flow or ())
     if json:
         print_json(report.__dict__ | {"exit_code": report.exit_code})

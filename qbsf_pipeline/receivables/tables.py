@@ -96,7 +96,7 @@ INVOICES = TableSchema(
         Column(
             "linked_by",
             pl.String,
-            "How that is known: person, marker, template, written_id or written_number; null without a deal",
+            "How that is known: person, marker, template, ledger, written_id or written_number; null without a deal",
         ),
         Column("txn_date", pl.Date, "Invoice date"),
         Column("due_date", pl.Date, "Due date; by its terms, or the invoice date, where QuickBooks has none"),

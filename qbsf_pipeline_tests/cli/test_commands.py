@@ -256,6 +256,12 @@ def test_the_exit_code_is_0_when_nothing_is_left_3_when_something_waits_and_1_wh
     assert report(**changes).exit_code == code
 
 
+def test_a_day_to_come_is_refused_where_it_would_be_billed(tmp_path: Path) -> None:
+    ran = qbsf("sync", "--as-of", "2999-01-01", QBSF_MODE="live", QBSF_GO_LIVE_DATE="2026-01-01", QBSF_HOME=str(tmp_path))
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == "--as-of: 2999-01-01 is still to come, and what falls due until then would be billed now\n"
+
+
 def test_what_a_person_rejected_waits_for_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QBSF_MODE", "approve")
     now = datetime(2026, 3, 31, 8, 0, tzinfo=UTC)
